@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
 
 Row = tuple[Any, ...]
 Connection = psycopg.AsyncConnection[Row]
@@ -48,7 +50,8 @@ def conninfo(database_url: str, role: Role | None, *, application: str) -> str:
     if role is Role.DASHBOARD:
         defaults["target_session_attrs"] = "any"
         options.append("-c default_transaction_read_only=on")
-    return make_conninfo(**{**defaults, **given, "options": " ".join(options).strip()})
+    merged = {**defaults, **given, "options": " ".join(options).strip()}
+    return make_conninfo("", **{key: str(value) for key, value in merged.items()})
 
 
 async def connect(database_url: str, role: Role, *, application: str) -> Connection:
@@ -59,7 +62,11 @@ async def connect(database_url: str, role: Role, *, application: str) -> Connect
     )
 
 
-def sqlalchemy_url(database_url: str) -> str:
-    """The same address for SQLAlchemy, with the psycopg driver."""
-    _, _, rest = database_url.partition("://")
-    return f"postgresql+psycopg://{rest}"
+def owner_engine(database_url: str) -> Engine:
+    """A synchronous engine under the login's own rights: for migrations and keys."""
+
+    def open_connection() -> psycopg.Connection[Row]:
+        # conninfo, not a URL: it may name several hosts, which SQLAlchemy would not pass on.
+        return psycopg.connect(conninfo(database_url, None, application="pruuf owner"))
+
+    return create_engine("postgresql+psycopg://", creator=open_connection, poolclass=NullPool)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -39,8 +38,12 @@ class NotDurableError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class DataRefusedError(Exception):
-    """Postgres refuses this very item, alone; it is the sender's to mend."""
+class RefusedError(Exception):
+    """This very item cannot be stored; raised by ``write`` it makes the batch go on without it."""
+
+
+class DataRefusedError(RefusedError):
+    """Postgres refuses the item for what it contains; it is the sender's to mend."""
 
 
 _Entry = tuple[Item, "asyncio.Future[Answer]", int]
@@ -49,8 +52,9 @@ _Entry = tuple[Item, "asyncio.Future[Answer]", int]
 class GroupCommit(Generic[Item, Answer]):
     """Batches ``submit`` calls into transactions, over a few connections of its own.
 
-    ``write`` gets an open transaction and the items, and returns one answer per item, in order.
-    It may be called again with fewer items (bisection) or the same ones (a lost COMMIT).
+    ``write`` gets an open transaction, in pipeline mode, and the items, and returns one answer
+    per item, in order. It may be called again with fewer items (bisection after `RefusedError`
+    or a data error) or with the same ones (a lost COMMIT).
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class GroupCommit(Generic[Item, Answer]):
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._unsynced = 0
         self.connected = 0
         """Workers that hold a connection; 0 means that nothing can be accepted now."""
 
@@ -145,10 +150,9 @@ class GroupCommit(Generic[Item, Answer]):
             _log.warning("intake has no database connection: %s", type(error).__name__)
             if self.connected == 0:
                 self._fail_waiting("the database cannot be reached")
-            with suppress(TimeoutError):
-                # Stopping ends the pause at once.
-                await asyncio.sleep(0 if self._stopping else _RECONNECT_S)
+            await asyncio.sleep(0 if self._stopping else _RECONNECT_S)
             return None
+        connection.add_notice_handler(self._hear)
         self.connected += 1
         return connection
 
@@ -172,9 +176,15 @@ class GroupCommit(Generic[Item, Answer]):
         """Write one batch; false when the connection is spent."""
         try:
             answers = await self._transaction(connection, [entry[0] for entry in batch])
-        except (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded) as error:
+        except (
+            RefusedError,
+            errors.DataError,
+            errors.IntegrityError,
+            errors.ProgramLimitExceeded,
+        ) as error:
             if len(batch) == 1:
-                _refuse(batch[0][1], DataRefusedError(type(error).__name__))
+                ours = isinstance(error, RefusedError)
+                _refuse(batch[0][1], error if ours else DataRefusedError(type(error).__name__))
                 return True
             middle = len(batch) // 2
             left = await self._commit(connection, batch[:middle])
@@ -194,6 +204,7 @@ class GroupCommit(Generic[Item, Answer]):
         _log.warning("intake batch of %d failed: %s", len(batch), type(error).__name__)
         try:
             second = await self._connect()
+            second.add_notice_handler(self._hear)
             async with second:
                 answers = await self._transaction(second, [entry[0] for entry in batch])
         except psycopg.Error as again:
@@ -211,8 +222,20 @@ class GroupCommit(Generic[Item, Answer]):
         self._wake.set()
 
     async def _transaction(self, connection: Connection, items: list[Item]) -> Sequence[Answer]:
-        async with connection.transaction():
-            return await self._write(connection, items)
+        before = self._unsynced
+        async with connection.pipeline(), connection.transaction():
+            answers = await self._write(connection, items)
+        if self._unsynced != before:
+            # The server gave up on its standby and committed locally: that is not the promise.
+            msg = "the synchronous standby did not confirm"
+            raise psycopg.OperationalError(msg)
+        return answers
+
+    def _hear(self, notice: errors.Diagnostic) -> None:
+        if notice.sqlstate == "01000" and "synchronous replication" in (
+            notice.message_primary or ""
+        ):
+            self._unsynced += 1
 
 
 def _refuse(future: asyncio.Future[Answer], error: Exception) -> None:

@@ -11,10 +11,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, text
 
-from outbox.store.connect import sqlalchemy_url
+from outbox.store.connect import owner_engine
 
 _LOCK = 7_738_200
 _ROLES = ("pruuf_gateway", "pruuf_relay", "pruuf_dashboard")
@@ -57,8 +56,12 @@ def _make_roles(connection: Connection) -> None:
 
 def migrate(database_url: str) -> str:
     """Migrate to the newest revision, make partitions, and return the revision."""
-    engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    engine = owner_engine(database_url)
     with engine.connect() as connection:
+        # A migration may wait for another machine's, and may take its time.
+        connection.execute(text("SET transaction_timeout = 0"))
+        connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
+        connection.commit()
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
         try:
             _make_roles(connection)

@@ -105,7 +105,7 @@ CREATE INDEX due_at ON due (shard, lane, due_at, seq);
 CREATE TABLE lane (
   shard smallint NOT NULL,
   lane smallint NOT NULL,
-  low timestamptz NOT NULL DEFAULT '-infinity',
+  low timestamptz NOT NULL DEFAULT '2000-01-01 00:00+00',
   PRIMARY KEY (shard, lane)
 ) WITH (fillfactor = 50);
 INSERT INTO lane (shard, lane) SELECT s, l FROM generate_series(0, 15) s, generate_series(0, 3) l;
@@ -262,6 +262,7 @@ $$;
 
 -- Who may do what. Processes assume one of these roles; none of them owns anything.
 GRANT USAGE ON SCHEMA public TO pruuf_gateway, pruuf_relay, pruuf_dashboard;
+GRANT SELECT ON alembic_version TO pruuf_gateway, pruuf_relay, pruuf_dashboard;
 REVOKE EXECUTE ON FUNCTION pruuf_make_partitions(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pruuf_make_partitions(integer) TO pruuf_relay;
 
