@@ -1,4 +1,4 @@
-"""The keys of the embedded set-up: made once, for their owner's eyes only."""
+"""The keys of the embedded set-up: made once, for their owner's eyes only, never made twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from outbox.datafolder import make_data_dir
+
 _KEY_BYTES = 32
+_NAMES = ("PRUUF_KEYS", "PRUUF_LOOKUP_KEYS")
 
 
 class KeyfileError(Exception):
@@ -26,14 +29,18 @@ class KeyfileError(Exception):
 def parse_keys(text: str) -> tuple[bytes, ...]:
     """Keys from comma-separated base64 (either alphabet), newest first; ValueError otherwise."""
     keys = []
-    for part in (part.strip() for part in text.split(",")):
+    for place, part in enumerate((part.strip() for part in text.split(",")), 1):
+        digits = part.rstrip("=").replace("+", "-").replace("/", "_")
+        padding = "=" * (-len(digits) % 4)
         try:
-            key = base64.urlsafe_b64decode(part.replace("+", "-").replace("/", "_") + "==")
-        except binascii.Error as error:
-            msg = "text that is not base64"
-            raise ValueError(msg) from error
+            # Strict: the lenient decoder skips a mistyped character and seals under another key.
+            key = base64.b64decode(digits + padding, altchars=b"-_", validate=True)
+        except ValueError as error:
+            what = "not ASCII" if not isinstance(error, binascii.Error) else "not base64"
+            msg = f"as key {place} text that is {what}"
+            raise ValueError(msg) from None
         if len(key) != _KEY_BYTES:
-            msg = f"a key of {len(key)} bytes"
+            msg = f"as key {place} {len(key)} bytes"
             raise ValueError(msg)
         keys.append(key)
     return tuple(keys)
@@ -47,36 +54,57 @@ def printed_keys(keys: tuple[bytes, ...]) -> str:
 def generated_keys(data_dir: Path) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Sealing and look-up keys of this data folder; made on first use, the same for all who race.
 
-    Raises `KeyfileError` when others may read the file, or it does not hold keys.
+    Raises `KeyfileError` when others may read the file, when it does not hold keys, or when it is
+    gone while rows sealed under its keys are there.
     """
     path = data_dir / "keys.env"
-    if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
-        lines = [
-            f"{name}={base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode()}"
-            for name in ("PRUUF_KEYS", "PRUUF_LOOKUP_KEYS")
-        ]
-        draft = data_dir / f"keys.env.{os.getpid()}.{secrets.token_hex(4)}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # A link fails when the name is taken: whoever comes second uses the first one's keys.
-            path.hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        what = f"{path}, which others may read"
-        raise KeyfileError(what, f"a file of mode 0600: chmod 600 {path}")
-    values = dotenv_values(path)
     try:
-        keys = parse_keys(values.get("PRUUF_KEYS") or "")
-        lookup_keys = parse_keys(values.get("PRUUF_LOOKUP_KEYS") or "")
-    except ValueError as error:
-        what = f"{path}, which holds {error}"
-        raise KeyfileError(what, "the file as it was made; rows sealed under it need it") from error
-    return keys, lookup_keys
+        # Asked first: a database that another process makes meanwhile comes after its keys.
+        sealed = (data_dir / "postgres").exists()
+        if not path.exists():
+            if sealed:
+                what = f"no {path}, which the database beside it was sealed with"
+                raise KeyfileError(what, "that file put back, or its keys in the environment")
+            _make(path)
+        mode = path.stat().st_mode
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            what = f"{path}, which others may read"
+            raise KeyfileError(what, f"a file of mode 0600: chmod 600 {path}")
+        values = dotenv_values(path)
+    except OSError as error:
+        what = f"{path}, which cannot be used ({error.strerror})"
+        raise KeyfileError(
+            what, "another PRUUF_DATA_DIR, or one that this user may write"
+        ) from error
+    parsed = []
+    for name in _NAMES:
+        try:
+            parsed.append(parse_keys(values.get(name) or ""))
+        except ValueError as error:
+            what = f"{path}, which has for {name} {error}"
+            raise KeyfileError(what, "the file as it was made; rows are sealed under it") from None
+    return parsed[0], parsed[1]
+
+
+def _make(path: Path) -> None:
+    make_data_dir(path.parent)
+    lines = [f"{name}={printed_keys((secrets.token_bytes(_KEY_BYTES),))}\n" for name in _NAMES]
+    draft = path.with_name(f"keys.env.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # A link fails when the name is taken: whoever comes second uses the first one's keys.
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    # Rows sealed under a key must not outlive it in a power cut.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

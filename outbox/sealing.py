@@ -54,7 +54,7 @@ class Sealer:
         bound = f"{table}\0{row}\0{field}".encode()
         try:
             return cipher.decrypt(nonce, sealed[_KEY_ID_BYTES + _NONCE_BYTES :], bound)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # the latter for what is too short
             msg = f"{table}.{field} of {row}: altered, or moved from another row"
             raise UnsealError(msg) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -35,37 +35,50 @@ class Decision(Struct, frozen=True):
     """The notifications are created and cancelled at once."""
     changed: bool = False
     """They differ from those that were prepared."""
+    ended: tuple[UUID, ...] = ()
+    """Notifications of the alert that this event ends, its page included."""
 
 
-def judge(event: NewEvent, alerts: Mapping[str, Alert]) -> Decision:
-    """Decide what an event creates, and bring its Member's row up to date."""
+LEAD = timedelta(minutes=10)
+"""How far the backend's clock may be ahead of the database's."""
+
+
+def judge(event: NewEvent, alerts: Mapping[str, Alert], *, now: datetime) -> Decision:
+    """Decide what an event creates, and bring its Member's row up to date.
+
+    A time further ahead than a clock can be counts as this moment: a check-in from next year would
+    silence every alert until then, and a missed one could be ended by no check-in.
+    """
+    latest = now + LEAD
     if event.rule is None:
         return Decision(event.notifications)
     alert = alerts[event.subject]
     if isinstance(event.rule, CheckedIn):
-        return _checked_in(event, event.rule, alert)
-    return _missed(event, event.rule, alert)
+        return _checked_in(event, min(event.rule.at, latest), alert)
+    return _missed(event, event.rule, min(event.rule.due_at, latest), alert)
 
 
-def _checked_in(event: NewEvent, rule: CheckedIn, alert: Alert) -> Decision:
-    if alert.last_checkin_at is None or rule.at > alert.last_checkin_at:
-        alert.last_checkin_at = rule.at
-    if alert.open_due_at is not None and rule.at >= alert.open_due_at:
-        alert.close()
-    return Decision(event.notifications)
+def _checked_in(event: NewEvent, at: datetime, alert: Alert) -> Decision:
+    if alert.last_checkin_at is None or at > alert.last_checkin_at:
+        alert.last_checkin_at = at
+    if alert.open_due_at is None or at < alert.open_due_at:
+        return Decision(event.notifications)
+    ended = [*alert.notifications, *([alert.page] if alert.page else [])]
+    alert.close()
+    return Decision(event.notifications, ended=tuple(ended))
 
 
-def _missed(event: NewEvent, rule: Missed, alert: Alert) -> Decision:
-    if alert.last_checkin_at is not None and rule.due_at <= alert.last_checkin_at:
+def _missed(event: NewEvent, rule: Missed, due_at: datetime, alert: Alert) -> Decision:
+    if alert.last_checkin_at is not None and due_at <= alert.last_checkin_at:
         return Decision(event.notifications, superseded=True)
     told = set(alert.told)
     new = tuple(n for n in event.notifications if n.recipient not in told)
     if alert.open_event is None:
         alert.open_event = event.id
-        alert.open_due_at = rule.due_at
+        alert.open_due_at = due_at
     elif alert.open_due_at is not None:
         # A check-in ends the alert only if it is later than every check-in missed so far.
-        alert.open_due_at = max(alert.open_due_at, rule.due_at)
+        alert.open_due_at = max(alert.open_due_at, due_at)
     alert.told = [*alert.told, *(n.recipient for n in new)]
     alert.notifications = [*alert.notifications, *(n.id for n in new)]
     if not alert.notifications and alert.page is None:

@@ -24,6 +24,8 @@ class Callback(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: int = 0
     fence: int = 0
     ordinal: int = 0
+    traceparent: str | None = None
+    """Of the request that brought it (W3C); null where nothing is traced."""
     raw: dict[str, str] = msgspec.field(default_factory=dict)
     """Every field as it came, for a later reader."""
 

@@ -18,6 +18,8 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
     member_name: str | None = None
     member_phone: str | None = None
     inviter_name: str | None = None
+    contact_name: str | None = None
+    """Of another Contact, whom a notification is about."""
     code: str | None = None
     at: datetime | None = None
     """When the check-in was made, or was due."""
@@ -25,6 +27,21 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The recipient's, for the times in the text."""
     summary: str | None = None
     """For the operator: why nobody was reached; names ids only."""
+    page_reason: str | None = None
+    """For the operator's tools: ``no_contact_reached``, ``all_providers_down``, …"""
+    title: str | None = None
+    """Of an announcement: its own words, in the one language of this notification."""
+    body: str | None = None
+    """Of an announcement, too."""
+    address: str | None = None
+    """Where no device is looked up: a topic or condition to push to, or the address that is to
+    follow a topic or no longer."""
+    address_kind: str | None = None
+    """Of that address."""
+    topic: str | None = None
+    """What the address is to follow, or no longer."""
+    about: str | None = None
+    """Of a command: another's name of what it is about."""
 
 
 _decoder = msgspec.json.Decoder(Content)
@@ -40,8 +57,8 @@ def decode(plain: bytes) -> Content:
     return _decoder.decode(plain)
 
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_CHARACTERS = 7
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+REFERENCE_CHARACTERS = 7
 
 
 def short_reference(notification: UUID, step: int) -> str:
@@ -50,5 +67,5 @@ def short_reference(notification: UUID, step: int) -> str:
     Taken from the random part of the id; the last character tells the step.
     """
     value = notification.int >> 8
-    characters = [_ALPHABET[(value >> (5 * i)) & 31] for i in range(_CHARACTERS)]
-    return "".join(characters) + _ALPHABET[(step + 1) & 31]
+    characters = [ALPHABET[(value >> (5 * i)) & 31] for i in range(REFERENCE_CHARACTERS)]
+    return "".join(characters) + ALPHABET[(step + 1) & 31]

@@ -54,10 +54,18 @@ def day_floor(day: datetime) -> UUID:
     return UUID(int=int(start.timestamp() * 1000) << _MS_SHIFT)
 
 
+def moment_floor(at: datetime) -> UUID:
+    """Smallest id of a moment, by the clock that made the id."""
+    return UUID(int=int(at.timestamp() * 1000) << _MS_SHIFT)
+
+
 def parse_id(text: str) -> UUID | None:
     """An id of ours, or null for anything else (also for a shard out of range)."""
     try:
         value = UUID(text)
     except ValueError:
+        return None
+    # The constructor also takes braces, other alphabets' digits, and underscores, which it drops.
+    if text.lower() not in {str(value), value.hex}:
         return None
     return value if value.version == 7 and shard_of_id(value) < SHARDS else None  # noqa: PLR2004

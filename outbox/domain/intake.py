@@ -27,6 +27,24 @@ class NewNotification(Struct, frozen=True, kw_only=True):
     expires_after_s: int
     first_step: int = 0
     """Past 0 when the steps before cannot work: no usable number, say."""
+    phone_hash: bytes | None = None
+    """Keyed hash of the number it goes to; null when there is none."""
+    clears: UUID | None = None
+    """Of an all-clear: the alert's notification that it takes back."""
+    country: str | None = None
+    """Of the number, ISO 3166-1; null when there is none. For figures: nothing is decided by it."""
+
+
+class Alerted(Struct, frozen=True, kw_only=True):
+    """A notification of an ended alert that may have reached somebody."""
+
+    id: UUID
+    kind: str
+    recipient: str
+    locale: str
+    content: bytes
+    """Sealed, with the number that it went to."""
+    subject: str
 
 
 class CheckedIn(Struct, frozen=True):
@@ -56,12 +74,17 @@ class NewEvent(Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     content_hash: bytes
     traceparent: str | None
+    """Its trace context (W3C): of the request that brought it, or else as its sender gave it."""
     data: bytes
     """Sealed."""
     keep_key: bool
     """Safety and billing keys are kept for ever."""
     notifications: tuple[NewNotification, ...]
     rule: CheckedIn | Missed | None = None
+    tracestate: str | None = None
+    fact: object | None = None
+    """What it says of something else than alerts: written in the same transaction by whoever knows
+    of it; null for most."""
 
 
 def answer_of(notifications: Sequence[NewNotification]) -> str:

@@ -10,10 +10,14 @@ from msgspec import Struct
 
 
 class AddressKind(StrEnum):
-    """How a device is addressed; FCM tokens give way to Firebase Installation IDs."""
+    """How devices are addressed; FCM tokens give way to Firebase Installation IDs."""
 
     TOKEN = "token"  # noqa: S105 - the name of a kind, not a secret
     FID = "fid"
+    TOPIC = "topic"
+    """All that follow a topic."""
+    CONDITION = "condition"
+    """All that follow the topics that an expression asks for."""
 
 
 class Sms(Struct, frozen=True, kw_only=True):
@@ -40,18 +44,20 @@ class SentSms(Struct, frozen=True, kw_only=True):
 
 
 class Push(Struct, frozen=True, kw_only=True):
-    """One push to one device."""
+    """One push: to one device, or to all that follow a topic."""
 
     address: str
     address_kind: AddressKind
     title: str
     body: str
     data: Mapping[str, str]
-    """Holds notification_id, receipt_token and kind (contract)."""
+    """Holds notification_id, kind and, for a single device, receipt_token (contract)."""
     urgent: bool
     """High priority: may wake the device."""
     ttl_s: int
-    collapse_key: str
+    """How long FCM keeps it for a device that is off."""
+    tag: str
+    """Names what is shown: a repetition replaces it on the screen."""
 
 
 class Page(Struct, frozen=True, kw_only=True):

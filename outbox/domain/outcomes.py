@@ -26,6 +26,8 @@ class Result(StrEnum):
     """The recipient opted out of this channel; take the next step now."""
     CONTENT_FINAL = "content_final"
     """This text will never be accepted; take the next step now."""
+    SENDER_FAULT = "sender_fault"
+    """This sender cannot, another one may; the recipient and the text are not to blame."""
     CONFIGURATION_FAULT = "configuration_fault"
     """Ours to repair: an alert takes its next step now, everything else parks."""
     OUTCOME_UNKNOWN = "outcome_unknown"

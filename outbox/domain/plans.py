@@ -23,6 +23,12 @@ class Channel(StrEnum):
     PUSH = "push"
     PAGE = "page"
     """The operator's own path: neither Twilio nor FCM."""
+    TOPIC = "topic"
+    """A push to all devices that follow a topic, whoever they are: never for an alert."""
+    TOPICS = "topics"
+    """Tells nobody anything: lets a device follow a topic, or no longer."""
+    STRIPE = "stripe"
+    """Tells nobody anything: makes Stripe agree with what is wanted of an account."""
 
 
 class OnUnknown(StrEnum):
@@ -48,6 +54,9 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     retry_within_s: Seconds = 600
     """Time for retries of temporary faults before the next step, from the step's start."""
     sender: Sender = Sender.FIRST
+    ttl_s: Seconds | None = None
+    """Of a push: how long FCM keeps it for a device that is off, and never for longer than until
+    the notification expires; null: until then."""
 
 
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -59,6 +68,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     steps: tuple[Step, ...]
     urgent: bool = False
     """Push at high priority, retries at a short pace."""
+    quiet_hours: str | None = None
+    """``21:00-08:00`` by the recipient's clock: nothing is sent then; null: at any hour."""
 
     @property
     def lane_number(self) -> Lane:
@@ -88,6 +99,6 @@ def defaults() -> Mapping[str, Plan]:
 
 
 @cache
-def encoded(kind: str) -> bytes:
-    """The default plan of a kind as it is stored with a notification."""
-    return msgspec.json.encode(defaults()[kind])
+def encode(plan: Plan) -> bytes:
+    """The plan as it is stored with a notification; cached, as there are few distinct ones."""
+    return msgspec.json.encode(plan)

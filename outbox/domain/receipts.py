@@ -37,6 +37,12 @@ _TWILIO = {
 
 _APP = {"received": Rank.DELIVERED, "opened": Rank.READ}
 
+RANKS = {
+    **{("twilio", status): rank for status, rank in _TWILIO.items()},
+    **{("app", status): rank for status, rank in _APP.items()},
+}
+"""By source and status: what `rank_of` knows, for the audit."""
+
 
 def rank_of(source: str, status: str) -> Rank:
     """Rank of a receipt; a status we do not know ranks lowest: kept, and moves nothing."""

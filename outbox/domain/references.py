@@ -39,6 +39,10 @@ class Reference(Struct, frozen=True, kw_only=True):
     ordinal: int = 0
 
 
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
 class ReferenceSigner:
     """Signs with the newest key, verifies with any (keys rotate with overlap)."""
 
@@ -47,7 +51,7 @@ class ReferenceSigner:
         self._keys = [hmac.digest(key, b"pruuf reference v1", "sha256") for key in keys]
 
     def sign(self, reference: Reference) -> str:
-        """Return the reference as 56 URL-safe characters at most."""
+        """Return the reference as 55 URL-safe characters."""
         body = _LAYOUT.pack(
             1,
             reference.purpose,
@@ -57,7 +61,7 @@ class ReferenceSigner:
             reference.lane,
             reference.ordinal,
         )
-        return base64.urlsafe_b64encode(body + self._mac(self._keys[0], body)).decode().rstrip("=")
+        return _text(body + self._mac(self._keys[0], body))
 
     def verify(self, token: str, purpose: Purpose) -> Reference | None:
         """Return what was signed, or null when forged, damaged or for another purpose."""
@@ -65,7 +69,8 @@ class ReferenceSigner:
             raw = base64.urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
         except (binascii.Error, UnicodeEncodeError, ValueError):
             return None
-        if len(raw) != _LAYOUT.size + _MAC_BYTES:
+        # The decoder skips what is not of its alphabet: only what was handed out is taken.
+        if len(raw) != _LAYOUT.size + _MAC_BYTES or _text(raw) != token:
             return None
         body, mac = raw[: _LAYOUT.size], raw[_LAYOUT.size :]
         # Every key is compared, so that timing tells nothing about which one fits.

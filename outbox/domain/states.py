@@ -49,15 +49,20 @@ class Work(IntEnum):
     SEND = 0
     """Call the provider for the current step."""
     AWAIT = 1
-    """The receipt did not come or told of a failure: its claim takes the next step."""
+    """A receipt is to come. Its claim takes the next step where the receipt told of a failure or
+    its deadline has passed; before that, it becomes ASK."""
     RESOLVE = 2
     """The outcome of a call is unknown: ask before anything else."""
+    ASK = 3
+    """The receipt is late: ask the provider what became of the message, and go on waiting."""
+    HOLD = 4
+    """An all-clear: whether it is sent depends on an alert whose outcome is not known yet."""
 
 
 def live_state(state: str, *, work: int | None, claimed: bool) -> str:
     """State as the API names it; ``work`` is null when there is no due row."""
     if state != State.OPEN or work is None:
         return state
-    if work == Work.AWAIT:
+    if work in {Work.AWAIT, Work.ASK}:
         return "awaiting_receipt"
     return "sending" if claimed or work == Work.RESOLVE else "pending"

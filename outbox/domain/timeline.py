@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,7 @@ from msgspec import Struct
 from outbox.domain.outcomes import SENT, Result
 from outbox.domain.plans import Plan
 from outbox.domain.receipts import is_failure
-from outbox.domain.states import State
+from outbox.domain.states import FINAL, State
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Call(Struct, frozen=True, kw_only=True):
     attempt: int
     """Of its step, from 1."""
     what: str
-    """``send`` or ``ask``."""
+    """``send``, ``ask``, or ``skip``: no call was made, as the provider was down."""
     channel: str
     provider: str
     provider_id: str | None
@@ -59,6 +59,17 @@ class Receipt(Struct, frozen=True, kw_only=True):
     rank: int
 
 
+class Act(Struct, frozen=True, kw_only=True):
+    """What a person did to it."""
+
+    at: datetime
+    what: str
+    """``cancel`` or ``redrive``."""
+    actor: str
+    reason: str
+    result: str
+
+
 class Life(Struct, frozen=True, kw_only=True):
     """All that is stored of one notification."""
 
@@ -75,6 +86,7 @@ class Life(Struct, frozen=True, kw_only=True):
     """Which event it came from."""
     calls: Sequence[Call]
     receipts: Sequence[Receipt]
+    acts: Sequence[Act] = ()
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -98,11 +110,20 @@ class Entry(Struct, frozen=True, kw_only=True):
     latency_ms: int | None = None
 
 
+SKIPPED = {"provider_down": "is down", "provider_held": "is held by a person"}
+"""Why a step was passed over without a call, by its code."""
+NOT_FASTER = "may not be called faster"
+"""The same for any other code."""
+
+ASKED = "asked what became of it"
+"""How the detail of an attempt begins that only asked the provider."""
+
 _WHY = {
     Result.RETRYABLE: "temporary faults for too long",
     Result.CHANNEL_FINAL: "final for {channel}",
     Result.RECIPIENT_SUPPRESSED: "the recipient opted out of {channel}",
     Result.CONTENT_FINAL: "the text was refused",
+    Result.SENDER_FAULT: "every sender was refused",
     Result.CONFIGURATION_FAULT: "a fault of our configuration",
     Result.OUTCOME_UNKNOWN: "the outcome stayed unknown",
 }
@@ -115,18 +136,25 @@ _REASONS = {
     "outcome_unknown": "it expired while the outcome of a call was unknown",
     "superseded": "a later check-in was known already",
     "cancelled": "it was withdrawn",
+    "erased": "the recipient asked to be forgotten",
+    "withdrawn": "it was withdrawn after a call had been made",
+    "checked_in": "the Member checked in before anything was sent",
+    "never_alerted": "nobody had been alerted, so there is nothing to take back",
+    "quarantined": "our own code failed on it; a person has to look",
+    "opted_out": "the recipient opted out",
+    "no_sender": "every sender was refused",
 }
 _PROOFS = {
     "carrier": "by the carrier's word",
     "app": "acknowledged by the app",
     "accepted": "accepted by the provider",
 }
-_ORDER = {"accepted": 0, "attempt": 1, "receipt": 2, "decision": 3, "cancelled": 3}
+_ORDER = {"accepted": 0, "attempt": 1, "receipt": 2, "redriven": 3, "decision": 4, "cancelled": 4}
 
 
 def tell(life: Life) -> list[Entry]:
     """The story in order; what has the same time stands in the order of cause and effect."""
-    entries = [*_calls(life), *_receipts(life), *_moves(life), *_end(life)]
+    entries = [*_calls(life), *_receipts(life), *_acts(life), *_moves(life), *_end(life)]
     entries.sort(key=lambda entry: (entry.at, _ORDER[entry.what]))
     # Clocks of two machines may differ by a little; nothing comes before its acceptance.
     accepted = Entry(at=life.created_at, what="accepted", detail=f"from {life.origin}")
@@ -149,12 +177,13 @@ def _calls(life: Life) -> list[Entry]:
             latency_ms=call.latency_ms,
         )
         for call in life.calls
+        if call.what != "skip"
     ]
 
 
 def _call_detail(call: Call) -> str | None:
     said = [
-        "asked what became of it" if call.what == "ask" else None,
+        ASKED if call.what == "ask" else None,
         call.detail,
         "its claim had been lost, so it moved nothing" if call.stale else None,
     ]
@@ -178,29 +207,48 @@ def _receipts(life: Life) -> list[Entry]:
     ]
 
 
+_DONE = {"cancel": "cancelled", "redrive": "redriven"}
+
+
+def _acts(life: Life) -> list[Entry]:
+    return [
+        Entry(
+            at=act.at,
+            what=_DONE[act.what],
+            outcome=act.result,
+            detail=f"by {act.actor}: {act.reason}",
+        )
+        for act in life.acts
+    ]
+
+
 def _moves(life: Life) -> list[Entry]:
-    """One decision for each time that the plan went on."""
+    """One decision for each time that the plan went on; a redrive begins it anew."""
     steps = life.plan.steps
-    sends = [call for call in life.calls if call.what == "send"]
-    last_of = {call.step: call for call in sends}
-    first_of = {call.step: call for call in reversed(sends)}
-    visited = sorted(last_of)
-    if life.step not in last_of and life.step < len(steps):
-        visited.append(life.step)
+    # By their fences, the order of the claims: the answer of a lost one may have come later.
+    sends = sorted((c for c in life.calls if c.what != "ask"), key=lambda call: call.fence)
+    visits = [list(calls) for _, calls in groupby(sends, key=lambda call: call.step)]
+    first = visits[0][0].step if visits else life.step
     moves = []
-    if visited and visited[0] > 0:
-        detail = f"starts with {steps[visited[0]].channel}: the steps before cannot work"
-        moves.append(_move(life, life.created_at, visited[0], None, detail))
-    for step, following in pairwise(visited):
-        if step not in last_of:
-            continue
-        at, code, why = _why(life, last_of[step])
-        if following in first_of:
-            at = min(at, first_of[following].at)
-        skipped = ", skipping what cannot work" if following > step + 1 else ""
-        detail = f"{why}: next {steps[following].channel}{skipped}"
-        moves.append(_move(life, at, following, code, detail))
+    if 0 < first < len(steps):
+        detail = f"starts with {steps[first].channel}: the steps before cannot work"
+        moves.append(_move(life, life.created_at, first, None, detail))
+    for visit, following in pairwise(visits):
+        if following[0].step > visit[-1].step:
+            moves.append(_went_on(life, visit[-1], following[0].step, following[0].at))
+    # A step of a finished one that no call was made for was seen to be of no use.
+    to_come = life.state not in FINAL
+    if to_come and visits and visits[-1][-1].step < life.step < len(steps):
+        moves.append(_went_on(life, visits[-1][-1], life.step, None))
     return moves
+
+
+def _went_on(life: Life, last: Call, step: int, by: datetime | None) -> Entry:
+    """From the last call of a step to ``step``, whose first call was made at ``by``, if it was."""
+    at, code, why = _why(life, last)
+    skipped = ", skipping what cannot work" if step > last.step + 1 else ""
+    detail = f"{why}: next {life.plan.steps[step].channel}{skipped}"
+    return _move(life, at if by is None else min(at, by), step, code, detail)
 
 
 def _move(life: Life, at: datetime, step: int, code: str | None, detail: str) -> Entry:
@@ -217,6 +265,9 @@ def _move(life: Life, at: datetime, step: int, code: str | None, detail: str) ->
 
 def _why(life: Life, call: Call) -> tuple[datetime, str | None, str]:
     """When a step was over after its last call, with which code, and why."""
+    if call.what == "skip":
+        why = SKIPPED.get(call.code or "", NOT_FASTER)
+        return call.at, None, f"{call.provider} {why}"
     failures = [r for r in life.receipts if r.fence == call.fence and is_failure(r.rank)]
     if failures:
         first = min(failures, key=lambda receipt: receipt.at)
