@@ -1,1 +1,1 @@
-""""""
+"""Postgres: every statement of the project, and the embedded server."""

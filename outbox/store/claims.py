@@ -36,11 +36,15 @@ class Claim(Struct, frozen=True, kw_only=True):
     asked: int
     fence: int
     call_fence: int
-    """Fence of the newest call of this notification: this claim's own, unless it resolves."""
+    """Fence of the newest call of this notification: this claim's own if it is to send."""
     best_rank: int
     cancel: bool
+    suspect: int
+    """Times in a row that its owner never settled, or that our own code failed on it."""
     step_age_s: float
     """Since the step began, by the database's clock."""
+    receipt_left_s: float | None
+    """Until the deadline of the receipt that is asked for; null unless it is."""
     abandoned: bool
     """A previous owner never settled: its call may have gone out."""
     event: UUID
@@ -51,6 +55,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     template: str
     locale: str
     content: bytes
+    clears: UUID | None
+    """Of an all-clear: the alert's notification that it takes back."""
     created_at: datetime
     expired: bool
 
@@ -87,8 +93,7 @@ async def claim(
             cursors.append((queue, token, cursor))
     claims: list[Claim] = []
     for queue, token, cursor in cursors:
-        for row in await cursor.fetchall():
-            claims.append(_claim(queue, token, row))
+        claims += [_claim(queue, token, row) for row in await cursor.fetchall()]
     return claims
 
 

@@ -87,19 +87,22 @@ async def put_device(  # noqa: PLR0913 - the fields of a device
         .values(shard=shard, recipient=recipient, id=device, **values)
         .on_conflict_do_update(
             index_elements=[table.c.shard, table.c.recipient, table.c.id],
-            set_={**values, "seen_at": func.now(), "dead_at": None},
+            set_={**values, "seen_at": func.now(), "dead_at": None, "stale_at": None},
         ),
     )
     return new
 
 
 async def delete_device(connection: AsyncConnection, recipient: str, device: str) -> None:
-    """Delete a device; nothing there is fine."""
-    table = tables.device
-    await connection.execute(
-        delete(table).where(
-            table.c.shard == shard_of(recipient),
-            table.c.recipient == recipient,
-            table.c.id == device,
-        ),
-    )
+    """Delete a device and what it follows; nothing there is fine."""
+    for table, column in (
+        (tables.topic_device, tables.topic_device.c.device),
+        (tables.device, tables.device.c.id),
+    ):
+        await connection.execute(
+            delete(table).where(
+                table.c.shard == shard_of(recipient),
+                table.c.recipient == recipient,
+                column == device,
+            ),
+        )

@@ -10,9 +10,16 @@ from msgspec import Struct
 
 from outbox.domain.callbacks import Callback, encode
 from outbox.domain.ids import new_id, shard_of_id
+from outbox.domain.inbound import Inbound
+from outbox.domain.inbound import encode as encode_text
+from outbox.domain.states import Lane
 from outbox.sealing import Sealer
 from outbox.store.connect import Connection
 from outbox.store.sql import rows, statement
+from outbox.store.suppressions import shard_of_hash
+
+TEXTS = "twilio_inbound"
+"""The ``provider`` of texts from people; all others are receipts."""
 
 
 class InboxItem(Struct, frozen=True, kw_only=True):
@@ -37,6 +44,20 @@ def sealed(sealer: Sealer, callback: Callback, *, lane: int) -> InboxItem:
         said=f"{callback.notification or ''}:{callback.said}",
         lane=lane,
         body=sealer.seal(encode(callback), table="inbox", row=str(row), field="body"),
+    )
+
+
+def sealed_text(sealer: Sealer, text: Inbound) -> InboxItem:
+    """Seal a text from somebody; texts of one number stay in one shard."""
+    shard = shard_of_hash(sealer.lookup(text.phone))
+    row = new_id(shard)
+    return InboxItem(
+        shard=shard,
+        id=row,
+        provider=TEXTS,
+        said=text.provider_id,
+        lane=int(Lane.SAFETY),
+        body=sealer.seal(encode_text(text), table="inbox", row=str(row), field="body"),
     )
 
 

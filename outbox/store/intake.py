@@ -6,17 +6,20 @@ and a check-in that arrive together are always judged one after the other.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from outbox.domain.alerts import Alert, Decision, judge
-from outbox.domain.intake import NewEvent, NewNotification, answer_of
+from outbox.domain.intake import CheckedIn, NewEvent, NewNotification, answer_of
+from outbox.store.all_clear import CHECKED_IN, ClearDraft, Ending, end
 from outbox.store.connect import Connection
 from outbox.store.group_commit import RefusedError
+from outbox.store.intake_rows import b64, due_row, event_row, notification_row
 from outbox.store.sql import statement
 
 
@@ -48,21 +51,30 @@ class _Key(Struct, frozen=True):
     event: UUID
     content_hash: bytes
     answer: str
+    new: bool
 
 
 def _rows(rows: Sequence[object]) -> dict[str, str]:
     return {"rows": msgspec.json.encode(rows).decode()}
 
 
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+Record = Callable[[Connection, Sequence[NewEvent]], Awaitable[None]]
+"""Writes what new events say of something else than alerts."""
 
 
-async def write(connection: Connection, requests: Sequence[Request]) -> list[list[Accepted]]:
+async def write(
+    connection: Connection,
+    requests: Sequence[Request],
+    *,
+    clear: ClearDraft,
+    record: Record | None = None,
+) -> list[list[Accepted]]:
     """Store the requests in the open transaction; one list of answers per request.
 
-    Raises `ConflictError` when a key is taken by other content: the caller runs the batch again
-    without that request.
+    ``clear`` makes the all-clear for somebody whom an alert may have reached; ``record`` is needed
+    for events with a fact. Raises
+    `ConflictError` when a key is taken by other content: the caller runs the batch again without
+    that request.
     """
     first: dict[tuple[str, str], NewEvent] = {}
     for request in requests:
@@ -80,16 +92,27 @@ async def write(connection: Connection, requests: Sequence[Request]) -> list[lis
         else None
     )
     keys = {
-        (row[0], row[1]): _Key(row[2], bytes(row[3]), row[4])
+        (row[0], row[1]): _Key(row[2], bytes(row[3]), *row[4:])
         for row in await keys_cursor.fetchall()
     }
     _refuse_conflicts(requests, keys)
     alerts: dict[str, Alert] = {}
+    now = datetime.now(UTC)
     if alerts_cursor is not None:
-        alerts = {row[0]: Alert(*row[1:]) for row in await alerts_cursor.fetchall()}
-    fresh = [event for key, event in first.items() if keys[key].event == event.id]
-    decisions = {event.id: judge(event, alerts) for event in fresh}
-    await _insert(connection, fresh, decisions, alerts)
+        locked = await alerts_cursor.fetchall()
+        alerts = {row[0]: Alert(*row[1:-1]) for row in locked}
+        # What is ahead of its time is judged by the database's clock.
+        now = locked[0][-1]
+    fresh = [event for key, event in first.items() if keys[key].new]
+    decisions = {event.id: judge(event, alerts, now=now) for event in fresh}
+    withdrawn = await _end_alerts(connection, fresh, decisions, clear)
+    facts = [event for event in fresh if event.fact is not None]
+    if facts:
+        if record is None:
+            msg = "an event with a fact, and nobody who records it"
+            raise LookupError(msg)
+        await record(connection, facts)
+    await _insert(connection, fresh, decisions, alerts, withdrawn)
     seen: set[UUID] = set()
     return [[_answer(event, keys, decisions, seen) for event in r.events] for r in requests]
 
@@ -101,7 +124,7 @@ def _key_rows(first: dict[tuple[str, str], NewEvent]) -> list[dict[str, object]]
             "source": event.source,
             "source_id": event.source_id,
             "event": event.id,
-            "content_hash": _b64(event.content_hash),
+            "content_hash": b64(event.content_hash),
             "answer": answer_of(event.notifications),
             "keep": event.keep_key,
         }
@@ -131,42 +154,35 @@ def _answer(
     return Accepted(key.event, duplicate, answer)
 
 
-def _event_row(event: NewEvent) -> dict[str, object]:
-    return {
-        "shard": event.shard,
-        "id": event.id,
-        "source": event.source,
-        "source_id": event.source_id,
-        "type": event.type,
-        "subject": event.subject,
-        "occurred_at": event.occurred_at,
-        "content_hash": _b64(event.content_hash),
-        "traceparent": event.traceparent,
-        "data": _b64(event.data),
-    }
+async def _end_alerts(
+    connection: Connection,
+    fresh: Sequence[NewEvent],
+    decisions: dict[UUID, Decision],
+    clear: ClearDraft,
+) -> frozenset[UUID]:
+    """End the alerts that check-ins end; returns notifications of this very batch that never begin.
 
-
-def _notification_row(
-    event: NewEvent,
-    notification: NewNotification,
-    superseded: bool,  # noqa: FBT001 - private, one caller
-) -> dict[str, object]:
-    return {
-        "shard": event.shard,
-        "id": notification.id,
-        "event": event.id,
-        "subject": event.subject,
-        "recipient": notification.recipient,
-        "kind": notification.kind,
-        "lane": notification.lane,
-        "plan": _b64(notification.plan),
-        "template": notification.template,
-        "locale": notification.locale,
-        "content": _b64(notification.content),
-        "state": "cancelled" if superseded else "open",
-        "reason": "superseded" if superseded else None,
-        "expires_after_s": notification.expires_after_s,
-    }
+    Decisions are changed in place: who gets an all-clear gets no note of the check-in.
+    """
+    new = {n.id for decision in decisions.values() for n in decision.notifications}
+    overtaken: set[UUID] = set()
+    for event in sorted(fresh, key=lambda each: (each.shard, each.subject)):
+        decision = decisions[event.id]
+        if not isinstance(event.rule, CheckedIn) or not decision.ended:
+            continue
+        overtaken |= new.intersection(decision.ended)
+        stored = tuple(each for each in decision.ended if each not in new)
+        if not stored:
+            continue
+        ended = await end(connection, Ending(event.shard, stored, event.rule.at), draft=clear)
+        told = {each.recipient for each in ended.all_clears}
+        notes = [each for each in decision.notifications if each.recipient not in told]
+        decisions[event.id] = replace(
+            decision,
+            notifications=(*ended.all_clears, *notes),
+            changed=decision.changed or bool(told),
+        )
+    return frozenset(overtaken)
 
 
 async def _insert(
@@ -174,6 +190,7 @@ async def _insert(
     fresh: Sequence[NewEvent],
     decisions: dict[UUID, Decision],
     alerts: dict[str, Alert],
+    overtaken: frozenset[UUID],
 ) -> None:
     if not fresh:
         return
@@ -184,16 +201,17 @@ async def _insert(
     for event in fresh:
         decision = decisions[event.id]
         for notification in decision.notifications:
-            notifications.append(_notification_row(event, notification, decision.superseded))
-            if not decision.superseded:
-                due.append(
-                    {
-                        "shard": event.shard,
-                        "notification": notification.id,
-                        "lane": notification.lane,
-                        "step": notification.first_step,
-                    },
-                )
+            notifications.append(
+                notification_row(
+                    notification,
+                    shard=event.shard,
+                    event=event.id,
+                    subject=event.subject,
+                    cancelled=_why_cancelled(notification, decision, overtaken),
+                ),
+            )
+            if not decision.superseded and notification.id not in overtaken:
+                due.append(due_row(notification, shard=event.shard))
         if decision.changed:
             answers.append(
                 {
@@ -210,7 +228,7 @@ async def _insert(
                 **msgspec.structs.asdict(alerts[event.subject]),
             }
     for name, rows in (
-        ("intake_events", [_event_row(event) for event in fresh]),
+        ("intake_events", [event_row(event) for event in fresh]),
         ("intake_alerts", [touched[key] for key in sorted(touched)]),
         ("intake_notifications", notifications),
         ("intake_due", due),
@@ -219,3 +237,13 @@ async def _insert(
         if rows:
             await connection.execute(statement(name), _rows(rows))
 
+
+def _why_cancelled(
+    notification: NewNotification,
+    decision: Decision,
+    overtaken: frozenset[UUID],
+) -> str | None:
+    """Why a notification is cancelled as it comes; null when it is not."""
+    if decision.superseded:
+        return "superseded"
+    return CHECKED_IN if notification.id in overtaken else None

@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, kept as a hash only; a revoked one is never found again.
+"""API keys: made once, shown once, kept as a hash only; one that ended is never found again.
 
 A key reads ``pruuf_<id>_<secret>``. The secret is 32 random bytes, so a plain SHA-256 of it
 can be kept: there is nothing to guess.
@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -49,6 +49,8 @@ class KeyView(Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
     """Within a minute; null while it was never used."""
     revoked_at: datetime | None
+    expires_at: datetime | None
+    """From then on it is refused; null: it ends when it is revoked."""
 
 
 class CreatedKey(Struct, frozen=True, kw_only=True):
@@ -78,14 +80,21 @@ def parse(token: str) -> tuple[str, bytes] | None:
     return form["id"], hashlib.sha256(bytes.fromhex(form["secret"])).digest()
 
 
-def create(connection: Connection, *, name: str, scopes: Sequence[Scope]) -> CreatedKey:
-    """Make a key in the open transaction; the connection must be the owner's, not a process'."""
+def create(
+    connection: Connection, *, name: str, scopes: Sequence[Scope], lasts_s: float | None = None
+) -> CreatedKey:
+    """Make a key in the open transaction; the connection must be the owner's, not a process'.
+
+    ``lasts_s``: seconds until it is refused; null: until it is revoked.
+    """
     if not name or not scopes:
         msg = "a key needs a name and at least one scope"
         raise ValueError(msg)
     key_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
     secret = secrets.token_bytes(_SECRET_BYTES)
     wanted = sorted({str(scope) for scope in scopes})
+    # Named only where it is set: a key can be made before the schema is migrated.
+    ends = {} if lasts_s is None else {"expires_at": func.now() + timedelta(seconds=lasts_s)}
     connection.execute(
         insert(api_key).values(
             shard=shard_of(key_id),
@@ -93,6 +102,7 @@ def create(connection: Connection, *, name: str, scopes: Sequence[Scope]) -> Cre
             name=name,
             secret_hash=hashlib.sha256(secret).digest(),
             scopes=wanted,
+            **ends,
         ),
     )
     token = f"pruuf_{key_id}_{secret.hex()}"
@@ -108,6 +118,7 @@ def every_key(connection: Connection) -> list[KeyView]:
         api_key.c.created_at,
         api_key.c.last_used_at,
         api_key.c.revoked_at,
+        api_key.c.expires_at,
     )
     rows = connection.execute(select(*columns).order_by(api_key.c.created_at, api_key.c.id))
     return [_view(row) for row in rows.mappings()]
@@ -121,6 +132,7 @@ def _view(row: RowMapping) -> KeyView:
         created_at=row["created_at"],
         last_used_at=row["last_used_at"],
         revoked_at=row["revoked_at"],
+        expires_at=row["expires_at"],
     )
 
 
@@ -145,6 +157,7 @@ def _valid(key_id: str) -> Select[tuple[str, str, bytes, list[str]]]:
         api_key.c.shard == shard_of(key_id),
         api_key.c.id == key_id,
         api_key.c.revoked_at.is_(None),
+        or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > func.now()),
     )
 
 
@@ -164,7 +177,7 @@ def _used(key_id: str) -> Update:
 
 
 async def find(engine: AsyncEngine, key_id: str) -> StoredKey | None:
-    """The key of this id, unless it was revoked or never made."""
+    """The key of this id, unless it ended or was never made."""
     async with engine.connect() as connection:
         row = (await connection.execute(_valid(key_id))).first()
     if row is None:

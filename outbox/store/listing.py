@@ -67,8 +67,13 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield _n.c.kind == wanted.kind
     if wanted.recipient is not None:
         yield _n.c.recipient == wanted.recipient
+    if wanted.phone_hashes:
+        yield _n.c.phone_hash.in_(wanted.phone_hashes)
     if wanted.since is not None:
         yield _n.c.created_at >= wanted.since
+    if wanted.state in {*LIVE, State.PARKED}:
+        # An index holds those that have no end yet: they are few.
+        yield _n.c.final_at.is_(None)
     if wanted.state in LIVE:
         yield _n.c.state == State.OPEN
         yield _live(wanted.state)
@@ -79,10 +84,11 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
 def _live(state: str | None) -> ColumnElement[bool]:
     """The due row of a live state; the same rule as `live_state`."""
     if state == "awaiting_receipt":
-        return _d.c.work == Work.AWAIT
+        return _d.c.work.in_((Work.AWAIT, Work.ASK))
+    waits = _d.c.work.in_((Work.SEND, Work.HOLD))
     if state == "sending":
-        return (_d.c.work == Work.RESOLVE) | ((_d.c.work == Work.SEND) & _d.c.owner.is_not(None))
-    return (_d.c.work == Work.SEND) & _d.c.owner.is_(None)
+        return (_d.c.work == Work.RESOLVE) | (waits & _d.c.owner.is_not(None))
+    return waits & _d.c.owner.is_(None)
 
 
 def encode_cursor(cursor: UUID) -> str:

@@ -11,13 +11,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from outbox.store.connect import owner_engine
 
 _LOCK = 7_738_200
-_ROLES = ("pruuf_gateway", "pruuf_relay", "pruuf_dashboard")
+_ROLES = ("pruuf_gateway", "pruuf_relay", "pruuf_dashboard", "pruuf_auditor")
 _AHEAD_DAYS = 14
+_TRIES = 10
 
 
 def _config() -> Config:
@@ -41,9 +44,10 @@ def _make_roles(connection: Connection) -> None:
     for role in _ROLES:
         connection.execute(
             text(
-                # Another database of the same cluster may create them at the same moment.
-                f"DO $$ BEGIN CREATE ROLE {role} NOLOGIN; "
-                "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+                # Another database of the same cluster may create them at the same moment; a login
+                # that may create none does with those that somebody made for it.
+                f"DO $$ BEGIN IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role} NOLOGIN; "
+                "END IF; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
             ),
         )
         member = connection.scalar(
@@ -52,6 +56,23 @@ def _make_roles(connection: Connection) -> None:
         )
         if not member:
             connection.execute(text(f"GRANT {role} TO CURRENT_USER"))
+
+
+def _upgrade(connection: Connection, config: Config) -> None:
+    """Run what is missing; again after a deadlock, for all of it is one transaction.
+
+    Processes of the release before go on working, and lock the same tables in an order of theirs.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            command.upgrade(config, "head")
+        except (DeadlockDetected, OperationalError) as error:
+            deadlock = isinstance(getattr(error, "orig", error), DeadlockDetected)
+            if not deadlock or not left:
+                raise
+            connection.rollback()
+        else:
+            return
 
 
 def migrate(database_url: str) -> str:
@@ -68,7 +89,7 @@ def migrate(database_url: str) -> str:
             connection.commit()
             config = _config()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _upgrade(connection, config)
             connection.execute(text("SELECT pruuf_make_partitions(:n)"), {"n": _AHEAD_DAYS})
             connection.commit()
             return current_revision(connection) or ""

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, and_, case, func, select
 
+from observability.trace_context import parse
 from outbox.domain import plans
 from outbox.domain.ids import shard_of_id, time_of_id
 from outbox.domain.states import Lane, live_state
-from outbox.domain.timeline import Call, Life, Receipt, tell
+from outbox.domain.timeline import Act, Call, Life, Receipt, tell
 from outbox.store import tables
 from outbox.store.reading import Reading
 from outbox.store.views import Event, EventNotification, Notification, PlanStep
@@ -72,7 +73,7 @@ def notification(notification_id: UUID) -> Reading[Notification | None]:
     """One notification with its story; null when there is none."""
     shard = shard_of_id(notification_id)
     rows = yield (
-        select(*SUMMARY, _n.c.plan)
+        select(*SUMMARY, _n.c.plan, _n.c.content_dropped_at)
         .select_from(_n.outerjoin(_d, OF_DUE))
         .where(_n.c.shard == shard, _n.c.id == notification_id)
     )
@@ -80,7 +81,7 @@ def notification(notification_id: UUID) -> Reading[Notification | None]:
         return None
     row = rows[0]
     origin = yield (
-        select(tables.event.c.source, tables.event.c.source_id).where(
+        select(tables.event.c.source, tables.event.c.source_id, tables.event.c.traceparent).where(
             tables.event.c.shard == shard,
             tables.event.c.id == row["event"],
         )
@@ -97,6 +98,12 @@ def notification(notification_id: UUID) -> Reading[Notification | None]:
         .where(receipt.c.shard == shard, receipt.c.notification == notification_id)
         .order_by(receipt.c.at, receipt.c.rank)
     )
+    action = tables.action
+    acts = yield (
+        select(action)
+        .where(action.c.shard == shard, action.c.notification == notification_id)
+        .order_by(action.c.at, action.c.id)
+    )
     plan = plans.decode(bytes(row["plan"]))
     summary = summary_of(row)
     life = Life(
@@ -111,6 +118,7 @@ def notification(notification_id: UUID) -> Reading[Notification | None]:
         origin=" ".join(f"{o['source']} ({o['source_id']})" for o in origin) or "an event",
         calls=[_call(each) for each in calls],
         receipts=[_receipt(each) for each in receipts],
+        acts=[Act(**{name: each[name] for name in Act.__struct_fields__}) for each in acts],
     )
     return Notification(
         **summary,
@@ -124,7 +132,14 @@ def notification(notification_id: UUID) -> Reading[Notification | None]:
             for step in plan.steps
         ],
         timeline=tell(life),
+        texts_dropped_at=row["content_dropped_at"],
+        trace_id=next((_trace_of(each) for each in origin), None),
     )
+
+
+def _trace_of(row: RowMapping) -> str | None:
+    context = parse(row["traceparent"])
+    return None if context is None else f"{context.trace_id:032x}"
 
 
 def _call(row: RowMapping) -> Call:
@@ -170,6 +185,7 @@ def event(event_id: UUID) -> Reading[Event | None]:
             )
             for s in summaries
         ],
+        trace_id=_trace_of(row),
     )
 
 

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 MAX_DEVICES = 10
 """Of one recipient that a push goes to, newest first."""
 
-_DEFAULT_LOCALE = "en-US"
+DEFAULT_LOCALE = "en-US"
 _DEFAULT_TIMEZONE = "UTC"
 
 
@@ -79,7 +79,7 @@ async def put_recipient(  # noqa: PLR0913 - the fields of a recipient
         "name": seal(name, "name"),
         "phone": seal(phone, "phone"),
         "phone_hash": None if phone is None else sealer.lookup(phone),
-        "locale": locale or _DEFAULT_LOCALE,
+        "locale": locale or DEFAULT_LOCALE,
         "timezone": timezone or _DEFAULT_TIMEZONE,
     }
     statement = insert(table).values(shard=shard_of(recipient), id=recipient, **values)
@@ -95,7 +95,7 @@ async def put_recipient(  # noqa: PLR0913 - the fields of a recipient
         id=recipient,
         name=name,
         phone=phone,
-        locale=locale or _DEFAULT_LOCALE,
+        locale=locale or DEFAULT_LOCALE,
         timezone=timezone or _DEFAULT_TIMEZONE,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -143,14 +143,14 @@ async def find_recipients(
 
 
 async def erase_recipient(connection: AsyncConnection, recipient: str) -> None:
-    """Erase a recipient and all its devices, in the open transaction; nothing there is fine."""
-    device = tables.device
-    await connection.execute(
-        delete(device).where(
-            device.c.shard == shard_of(recipient),
-            device.c.recipient == recipient,
-        ),
-    )
+    """Erase a recipient and all of its devices, in the open transaction; nothing there is fine."""
+    for owned in (tables.topic_device, tables.device):
+        await connection.execute(
+            delete(owned).where(
+                owned.c.shard == shard_of(recipient),
+                owned.c.recipient == recipient,
+            ),
+        )
     table = tables.recipient
     await connection.execute(
         delete(table).where(table.c.shard == shard_of(recipient), table.c.id == recipient),

@@ -8,16 +8,20 @@ from typing import Any
 import psycopg
 from msgspec import Struct
 
+from outbox.domain.acknowledging import Acknowledgement
 from outbox.domain.states import Lane
+from outbox.store import acknowledgements, holds
+from outbox.store.holds import Hold
 
 _LANES = """
 SELECT l.lane, count(d.seq)::integer,
        (count(d.seq) FILTER (WHERE d.due_at <= now() AND d.owner IS NULL))::integer,
        (extract(epoch FROM now() - min(d.due_at) FILTER (WHERE d.due_at <= now())))::float8,
        (count(d.seq) FILTER (WHERE d.owner IS NOT NULL))::integer,
-       (count(d.seq) FILTER (WHERE d.work = 1))::integer,
+       (count(d.seq) FILTER (WHERE d.work IN (1, 3)))::integer,
        (count(d.seq) FILTER (WHERE d.due_at = 'infinity'))::integer
-FROM generate_series(0, 3) l(lane) LEFT JOIN due d ON d.lane = l.lane GROUP BY l.lane ORDER BY l.lane
+FROM generate_series(0, 3) l(lane) LEFT JOIN due d ON d.lane = l.lane
+GROUP BY l.lane ORDER BY l.lane
 """
 
 
@@ -54,6 +58,12 @@ class Stats(Struct, frozen=True, kw_only=True):
     relays: list[RelayStats]
     partition_days: int
     """Days with partitions, today included."""
+    erasures: int
+    """People who asked to be forgotten, and are not yet."""
+    holds: list[Hold]
+    """Providers that a person keeps the relays from calling."""
+    acknowledged: list[Acknowledgement]
+    """Alerts that somebody on call knows of."""
 
 
 def read(connection: psycopg.Connection[Any]) -> Stats:
@@ -76,6 +86,7 @@ def read(connection: psycopg.Connection[Any]) -> Stats:
         " WHERE seen_at > now() - interval '30 seconds' ORDER BY started_at",
     ).fetchall()
     days = connection.execute("SELECT pruuf_partition_days()").fetchone()
+    erasures = connection.execute("SELECT count(*) FROM erasure WHERE done_at IS NULL").fetchone()
     return Stats(
         lanes=lanes,
         inbox_waiting=waiting[0] if waiting else 0,
@@ -84,4 +95,7 @@ def read(connection: psycopg.Connection[Any]) -> Stats:
             for host, pid, started_at, in_flight in relays
         ],
         partition_days=days[0] if days else 0,
+        erasures=erasures[0] if erasures else 0,
+        holds=holds.in_force(connection),
+        acknowledged=acknowledgements.in_force(connection),
     )

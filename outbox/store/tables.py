@@ -30,6 +30,7 @@ api_key = Table(
     Column("created_at", _Moment),
     Column("last_used_at", _Moment),
     Column("revoked_at", _Moment),
+    Column("expires_at", _Moment),
 )
 
 recipient = Table(
@@ -58,6 +59,17 @@ device = Table(
     Column("platform", Text),
     Column("seen_at", _Moment),
     Column("dead_at", _Moment),
+    Column("stale_at", _Moment),
+)
+
+topic_device = Table(
+    "topic_device",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("device", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("at", _Moment),
 )
 
 event = Table(
@@ -71,6 +83,7 @@ event = Table(
     Column("subject", Text),
     Column("occurred_at", _Moment),
     Column("accepted_at", _Moment),
+    Column("traceparent", Text),
 )
 
 notification = Table(
@@ -92,6 +105,8 @@ notification = Table(
     Column("created_at", _Moment),
     Column("expires_at", _Moment),
     Column("final_at", _Moment),
+    Column("content_dropped_at", _Moment),
+    Column("phone_hash", LargeBinary),
 )
 
 due = Table(
@@ -130,6 +145,7 @@ attempt = Table(
     Column("stale", Boolean),
     Column("at", _Moment),
     Column("latency_ms", Integer),
+    Column("stored_at", _Moment),
 )
 
 receipt = Table(
@@ -145,6 +161,46 @@ receipt = Table(
     Column("status", Text),
     Column("code", Text),
     Column("rank", SmallInteger),
+    Column("at", _Moment),
+)
+
+action = Table(
+    "action",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("notification", Uuid),
+    Column("what", Text),
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("result", Text),
+    Column("at", _Moment),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("provider", Text),
+    Column("said", Text),
+    Column("body", LargeBinary),
+    Column("received_at", _Moment),
+    Column("done_at", _Moment),
+    Column("note", Text),
+    Column("redriven_at", _Moment),
+)
+
+inbox_action = Table(
+    "inbox_action",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("callback", Uuid),
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("result", Text),
+    Column("error", Text),
     Column("at", _Moment),
 )
 

@@ -55,6 +55,10 @@ class Notification(Summary, frozen=True, kw_only=True):
     """Calls to providers."""
     plan: list[PlanStep]
     timeline: list[Entry]
+    texts_dropped_at: datetime | None = None
+    """When its texts, names and number were dropped; null: they are there, sealed."""
+    trace_id: str | None = None
+    """Of its event, as the tracing backend knows it; null where nobody traced that."""
 
 
 class EventNotification(Struct, frozen=True, kw_only=True):
@@ -78,6 +82,8 @@ class Event(Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     accepted_at: datetime
     notifications: list[EventNotification]
+    trace_id: str | None = None
+    """As the tracing backend knows it; null where nobody traced it."""
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -87,6 +93,8 @@ class Filter(Struct, frozen=True, kw_only=True):
     """One of `STATES`."""
     kind: str | None = None
     recipient: str | None = None
+    phone_hashes: tuple[bytes, ...] = ()
+    """Of one number, under every look-up key; the dashboard's role may not ask for it."""
     since: datetime | None = None
     """Created at or after this."""
     before: UUID | None = None

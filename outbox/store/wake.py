@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -69,12 +70,16 @@ class Waker:
             self._urgent.set()
 
     async def _run(self) -> None:
+        # Said at once after a quiet time: only what follows on its heels waits and is gathered.
+        quiet_from = 0.0
         while True:
             await self._any.wait()
-            if not self._urgent.is_set():
+            rest_s = quiet_from - time.monotonic()
+            if rest_s > 0 and not self._urgent.is_set():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_DEBOUNCE_S):
+                    async with asyncio.timeout(rest_s):
                         await self._urgent.wait()
+            quiet_from = time.monotonic() + _DEBOUNCE_S
             self._any.clear()
             self._urgent.clear()
             words, self._pending = sorted(self._pending), set()

@@ -1,1 +1,1 @@
-""""""
+"""Migrations, in order; run by `outbox.store.migrate`."""

@@ -7,7 +7,7 @@ locked AS MATERIALIZED (
   WHERE d.shard = %(shard)s
   ORDER BY d.seq FOR NO KEY UPDATE OF d)
 UPDATE due d SET best_rank = greatest(d.best_rank, 8),
-       due_at = CASE WHEN d.owner IS NULL AND d.work IN (1, 2) THEN now() ELSE d.due_at END
+       due_at = CASE WHEN d.owner IS NULL AND d.work IN (1, 2, 3) THEN now() ELSE d.due_at END
 FROM locked
 WHERE d.shard = %(shard)s AND d.seq = locked.seq AND d.step = locked.step AND d.call_fence = locked.fence
   AND d.best_rank < 8

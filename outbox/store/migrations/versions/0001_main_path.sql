@@ -74,7 +74,7 @@ CREATE TABLE notification (
 CREATE INDEX notification_event ON notification (shard, event);
 
 -- The only hot table. One row per notification that is not final.
--- work: 0 send, 1 await a receipt, 2 resolve an unknown outcome.
+-- work: 0 send, 1 await a receipt, 2 resolve an unknown outcome, 3 ask for a receipt that did not come.
 CREATE TABLE due (
   shard smallint NOT NULL,
   seq bigint GENERATED ALWAYS AS IDENTITY,
@@ -91,9 +91,11 @@ CREATE TABLE due (
   best_rank smallint NOT NULL DEFAULT 0,  -- of the receipts of the newest call
   cancel boolean NOT NULL DEFAULT false,
   step_at timestamptz NOT NULL DEFAULT now(),
+  receipt_until timestamptz,              -- deadline of the receipt that is awaited; null unless one is
   PRIMARY KEY (shard, seq),
   UNIQUE (shard, notification),
-  CHECK (work BETWEEN 0 AND 2),
+  CHECK (work BETWEEN 0 AND 3),
+  CHECK (work NOT IN (1, 3) OR receipt_until IS NOT NULL),
   CHECK (work <> 1 OR owner IS NULL),
   CHECK (step >= 0 AND attempt >= 0 AND fence >= call_fence)
 ) WITH (fillfactor = 100, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0,
@@ -253,10 +255,10 @@ BEGIN
   RETURN made;
 END $$;
 
--- Days for which every partitioned table has its partition, counted from today.
+-- Days from today on, without a gap, for which every partitioned table has its partition.
 CREATE FUNCTION pruuf_partition_days() RETURNS integer LANGUAGE sql STABLE AS $$
-  SELECT count(*)::integer FROM generate_series(0, 60) ahead
-  WHERE 4 = (SELECT count(*) FROM unnest(ARRAY['event', 'notification', 'attempt', 'receipt']) parent
+  SELECT coalesce(min(ahead), 61) FROM generate_series(0, 60) ahead
+  WHERE 4 > (SELECT count(*) FROM unnest(ARRAY['event', 'notification', 'attempt', 'receipt']) parent
              WHERE to_regclass(parent || '_p' || to_char((now() AT TIME ZONE 'UTC')::date + ahead, 'YYYYMMDD')) IS NOT NULL)
 $$;
 
@@ -278,7 +280,7 @@ GRANT SELECT, INSERT ON attempt, receipt TO pruuf_relay;
 GRANT SELECT, INSERT, UPDATE ON notification, alert TO pruuf_relay;
 GRANT SELECT, INSERT, UPDATE, DELETE ON due, relay TO pruuf_relay;
 GRANT SELECT, UPDATE ON lane TO pruuf_relay;
-GRANT SELECT, UPDATE, DELETE ON inbox TO pruuf_relay;
+GRANT SELECT, INSERT, UPDATE, DELETE ON inbox TO pruuf_relay;
 GRANT SELECT ON device TO pruuf_relay;
 GRANT UPDATE (dead_at) ON device TO pruuf_relay;
 

@@ -1,1 +1,1 @@
-""""""
+"""One module and one SQL file per revision."""
