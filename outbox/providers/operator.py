@@ -6,74 +6,86 @@ twice is better than not at all.
 
 from __future__ import annotations
 
-import time
+import asyncio
+import socket
+import ssl
+from urllib.parse import urlsplit
 
 import msgspec
 
-from observability.logs import wide
 from outbox.domain.messages import Page
 from outbox.domain.outcomes import Outcome, Result
-from outbox.providers.transport import Transport, TransportFault, retry_after_s
+from outbox.providers.calls import Call
+from outbox.providers.transport import (
+    TOTAL_TIMEOUT_S,
+    Transport,
+    TransportFault,
+    retry_after_s,
+)
 
 _PROVIDER = "operator"
+_OK = range(200, 300)
 _PASSING = {408, 425, 429}
-_REDIRECT = 300
 _SERVER_ERROR = 500
 
 
 class OperatorWebhook:
-    """Calls the person on call; without an address every call says so."""
+    """Calls the person on call by a POST of JSON."""
 
-    def __init__(self, url: str | None, transport: Transport) -> None:
-        """``url`` takes a POST of JSON; null when none is configured."""
+    def __init__(
+        self,
+        url: str,
+        transport: Transport,
+        *,
+        total_timeout_s: float = TOTAL_TIMEOUT_S,
+    ) -> None:
+        """``url`` may hold a secret."""
         self._url = url
         self._transport = transport
+        self._total_timeout_s = total_timeout_s
 
     async def send(self, page: Page) -> Outcome:
-        """Post one page."""
-        started = time.perf_counter()
-        outcome = await self._post(page, started)
-        wide(
-            "operator.page",
-            provider=_PROVIDER,
-            result=outcome.result,
-            code=outcome.code,
-            notification=page.notification_id,
-            latency_ms=outcome.latency_ms,
-        )
-        return outcome
+        """Post one page; never raises for what the receiver or the network does.
 
-    async def _post(self, page: Page, started: float) -> Outcome:
-        if self._url is None:
-            return _outcome(Result.CONFIGURATION_FAULT, started, code="no_operator_webhook")
+        Nothing gives OUTCOME_UNKNOWN: a response that is lost is RETRYABLE.
+        """
+        call = Call(_PROVIDER, "operator.page", notification_id=page.notification_id)
         headers = {"Content-Type": "application/json", "Idempotency-Key": page.notification_id}
-        body = msgspec.json.encode(page)
         try:
-            answer = await self._transport.request("POST", self._url, headers=headers, body=body)
+            answer = await self._transport.request(
+                "POST",
+                self._url,
+                headers=headers,
+                body=msgspec.json.encode(page),
+                timeout_s=self._total_timeout_s,
+            )
         except TransportFault as fault:
-            return _outcome(Result.RETRYABLE, started, code=fault.kind)
-        if answer.status < _REDIRECT:
-            return _outcome(Result.ACCEPTED, started)
+            return call.unanswered(fault, lost=Result.RETRYABLE)
+        if answer.status in _OK:
+            return call.ended(Result.ACCEPTED)
         passing = answer.status >= _SERVER_ERROR or answer.status in _PASSING
-        return _outcome(
+        return call.ended(
             Result.RETRYABLE if passing else Result.CONFIGURATION_FAULT,
-            started,
             code=str(answer.status),
-            retry_after=retry_after_s(answer.headers),
+            retry_after_s=retry_after_s(answer.headers) if passing else None,
         )
 
-
-def _outcome(
-    result: Result,
-    started: float,
-    *,
-    code: str | None = None,
-    retry_after: float | None = None,
-) -> Outcome:
-    return Outcome(
-        result=result,
-        provider=_PROVIDER,
-        code=code,
-        retry_after_s=retry_after,
-        latency_ms=int((time.perf_counter() - started) * 1000),
-    )
+    async def check(self) -> Outcome:
+        """Whether something listens there, behind TLS if need be; no request is sent."""
+        call = Call(_PROVIDER, "operator.page_check")
+        parts = urlsplit(self._url)
+        tls = ssl.create_default_context() if parts.scheme == "https" else None
+        port = parts.port or (443 if tls else 80)
+        try:
+            async with asyncio.timeout(self._total_timeout_s):
+                _, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
+        except TimeoutError:
+            return call.ended(Result.RETRYABLE, code="connect_timeout")
+        except ssl.SSLError:
+            return call.ended(Result.CONFIGURATION_FAULT, code="tls")
+        except socket.gaierror:
+            return call.ended(Result.RETRYABLE, code="dns")
+        except OSError:
+            return call.ended(Result.RETRYABLE, code="connect")
+        writer.transport.abort()
+        return call.ended(Result.ACCEPTED)

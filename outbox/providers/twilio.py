@@ -6,204 +6,131 @@ unknown: the status callback carries our signed reference, and `TwilioSms.find` 
 
 from __future__ import annotations
 
-import base64
-import logging
-import time
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from urllib.parse import urlencode
 
-from twilio.base.exceptions import TwilioRestException, TwilioServiceException
-from twilio.http import AsyncHttpClient
-from twilio.http.response import Response
+from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
-from observability.logs import wide
 from outbox.domain.messages import SentSms, Sms
 from outbox.domain.outcomes import Outcome, Result
-from outbox.providers.codes import table, twilio_result
-from outbox.providers.transport import Transport, TransportFault, retry_after_s
+from outbox.providers.calls import MALFORMED, Call
+from outbox.providers.codes import classify_receipt, table
+from outbox.providers.transport import TOTAL_TIMEOUT_S, Transport, TransportFault
+from outbox.providers.twilio_http import (
+    Account,
+    MalformedAnswerError,
+    Message,
+    SdkTransport,
+    begin,
+)
+from outbox.providers.twilio_list import Listed, TwilioList
+from outbox.providers.twilio_lookups import LookupFailedError, TwilioLookups
+from outbox.providers.twilio_refusals import ended, refusal
 from outbox.settings import TwilioSettings
 
+__all__ = ["LookupFailedError", "TwilioSms"]
+
 _PROVIDER = "twilio"
-_MAX_LISTED = 200
+_OK = 200
+_ACTIVE = "active"
+_INACTIVE = "20005"
 _FRAGMENT = "#rc=5&rp=all"
-"""Ask for five tries of each callback, whatever the fault of our side."""
+"""Ask for five repetitions of each callback, whatever the fault of our side."""
 
-
-_retry_after: ContextVar[float | None] = ContextVar("retry_after", default=None)
-"""Of the answer to this task's call: the SDK's exceptions carry no headers."""
-
-_REFUSALS = (TwilioRestException, TwilioServiceException)
-
-
-class LookupFailedError(Exception):
-    """Twilio could not be asked what it has; asking again later may work."""
-
-
-class _SdkTransport(AsyncHttpClient):
-    """Carries the SDK's requests; never logs them, as their addresses hold numbers."""
-
-    def __init__(self, transport: Transport) -> None:
-        super().__init__(logging.getLogger("twilio.unused"), is_async=True)
-        self._transport = transport
-
-    async def request(  # type: ignore[override]  # noqa: PLR0913 - the SDK's signature
-        self,
-        method: str,
-        uri: str,
-        params: Mapping[str, object] | None = None,
-        data: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109, ARG002 - the transport's own is total
-        allow_redirects: bool = False,  # noqa: FBT001, FBT002, ARG002 - the SDK's signature
-    ) -> Response:
-        given = dict(headers or {})
-        if auth is not None:
-            given["Authorization"] = _basic(*auth)
-        url = f"{uri}?{urlencode(params)}" if params else uri
-        body = urlencode(data).encode() if data else None
-        answer = await self._transport.request(method, url, headers=given, body=body)
-        _retry_after.set(retry_after_s(answer.headers))
-        return Response(answer.status, answer.body.decode("utf-8", "replace"), answer.headers)
-
-
-def _basic(username: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+_NO_EDGE = {"": ""}
+"""The SDK's environment; not empty, or it reads the process's, and TWILIO_EDGE moves every call."""
 
 
 class TwilioSms:
-    """Sends texts and finds them again."""
+    """Sends texts and finds them again; safe to share within a process."""
 
-    def __init__(self, settings: TwilioSettings, transport: Transport, *, callback: str) -> None:
+    def __init__(
+        self,
+        settings: TwilioSettings,
+        transport: Transport,
+        *,
+        callback: str,
+        total_timeout_s: float = TOTAL_TIMEOUT_S,
+    ) -> None:
         """``callback`` is the public address of our status webhook, without a query."""
         self._callback = callback
+        self._total_timeout_s = total_timeout_s
         self._client = Client(
             settings.username,
             settings.password,
             settings.account_sid,
-            http_client=_SdkTransport(transport),
+            http_client=SdkTransport(transport),
+            environment=_NO_EDGE,
         )
         if settings.api_base:
             self._client.api.base_url = settings.api_base
+        self._lookups = TwilioLookups(self._client, total_timeout_s=total_timeout_s)
+        self._list = TwilioList(self._client, total_timeout_s=total_timeout_s)
 
     async def send(self, sms: Sms) -> Outcome:
-        """Send one text.
+        """Send one text; never raises for what Twilio or the network does.
 
         A response that is lost gives OUTCOME_UNKNOWN, unless the connection was never made.
         """
-        started = time.perf_counter()
-        sender = (
-            {"messaging_service_sid": sms.sender}
-            if sms.sender.startswith("MG")
-            else {"from_": sms.sender}
-        )
+        call, exchange = Call(_PROVIDER, "sms.send"), begin(self._total_timeout_s)
+        service = sms.sender.startswith("MG")
         try:
-            message = await self._client.messages.create_async(
+            await self._client.messages.create_async(
                 to=sms.to,
                 body=sms.body,
                 status_callback=f"{self._callback}?{urlencode({'ref': sms.reference})}{_FRAGMENT}",
                 validity_period=sms.validity_s,
-                **sender,  # type: ignore[arg-type]
+                smart_encoded=True,
+                **{"messaging_service_sid" if service else "from_": sms.sender},
             )
-        except _REFUSALS as error:
-            outcome = self._refused(error, started)
+            taken = exchange.success(Message)
         except TransportFault as fault:
-            outcome = _outcome(
-                Result.RETRYABLE if fault.certainly_unsent else Result.OUTCOME_UNKNOWN,
-                started,
-                code=fault.kind,
-            )
-        else:
-            outcome = _outcome(Result.ACCEPTED, started, provider_id=message.sid)
-        _log("sms.send", outcome)
-        return outcome
+            return call.unanswered(fault)
+        except MalformedAnswerError:
+            return call.ended(Result.OUTCOME_UNKNOWN, code=MALFORMED)
+        except TwilioException as error:
+            return ended(call, refusal(error, exchange.answer))
+        code = None if taken.error_code is None else str(taken.error_code)
+        result = classify_receipt(taken.status, code)
+        return call.ended(result, provider_id=taken.sid, code=code, status=taken.status)
 
-    def _refused(self, error: TwilioRestException | TwilioServiceException, started: float) -> Outcome:
-        code = str(error.code) if error.code else None
-        known = table(_PROVIDER).get(code or "")
-        return _outcome(
-            twilio_result(int(error.status), code),
-            started,
-            code=code or str(error.status),
-            detail=known.name if known else None,
-            retry_after=_retry_after.get() if int(error.status) == 429 else None,  # noqa: PLR2004
-        )
+    async def find(
+        self,
+        *,
+        to: str,
+        sent_since: datetime,
+        containing: str,
+    ) -> Sequence[SentSms]:
+        """Messages to a number since then whose text holds the reference; see `TwilioLookups`."""
+        return await self._lookups.find(to=to, sent_since=sent_since, containing=containing)
 
-    async def find(self, *, to: str, sent_since: datetime, containing: str) -> Sequence[SentSms]:
-        """Messages to a number since then whose text ends in the reference; reads only.
+    async def fetch(self, provider_id: str) -> SentSms | None:
+        """One message by Twilio's name for it, null when it has none; see `TwilioLookups`."""
+        return await self._lookups.fetch(provider_id)
 
-        Filtered by number and by our own look at the dates: a queued message has no DateSent.
-        Raises `LookupFailedError`.
-        """
-        started = time.perf_counter()
-        try:
-            listed = await self._client.messages.list_async(to=to, limit=_MAX_LISTED)
-        except (*_REFUSALS, TransportFault) as error:
-            _log("sms.find", _outcome(Result.RETRYABLE, started, code=type(error).__name__))
-            msg = "Twilio could not be asked"
-            raise LookupFailedError(msg) from error
-        _log("sms.find", _outcome(Result.ACCEPTED, started))
-        found = []
-        for message in listed:
-            created = message.date_created or message.date_sent or datetime.now(UTC)
-            if created.tzinfo is None:
-                created = created.replace(tzinfo=UTC)
-            # Twilio's dates have whole seconds.
-            if created + timedelta(seconds=1) < sent_since:
-                continue
-            if (message.body or "").rstrip().endswith(containing):
-                code = str(message.error_code) if message.error_code else None
-                found.append(
-                    SentSms(
-                        provider_id=message.sid or "",
-                        status=str(message.status or ""),
-                        code=code,
-                        created_at=created,
-                    ),
-                )
-        return found
+    def listed(
+        self, *, since: datetime, until: datetime | None = None
+    ) -> AsyncIterator[list[Listed]]:
+        """Everything that we sent since then, page by page; see `TwilioList`."""
+        return self._list.pages(since=since, until=until)
 
     async def check(self) -> Outcome:
-        """Whether the credentials are accepted; reads only."""
-        started = time.perf_counter()
+        """Whether the credentials are accepted and the account is active; reads only."""
+        call, exchange = Call(_PROVIDER, "sms.check"), begin(self._total_timeout_s)
         try:
             await self._client.api.accounts(self._client.account_sid).fetch_async()
-        except _REFUSALS as error:
-            return self._refused(error, started)
+            if exchange.answer is not None and exchange.answer.status != _OK:
+                return call.ended(Result.CONFIGURATION_FAULT, code=str(exchange.answer.status))
+            account = exchange.success(Account)
         except TransportFault as fault:
-            return _outcome(Result.RETRYABLE, started, code=fault.kind)
-        return _outcome(Result.ACCEPTED, started)
-
-
-def _outcome(  # noqa: PLR0913 - the fields of one outcome
-    result: Result,
-    started: float,
-    *,
-    provider_id: str | None = None,
-    code: str | None = None,
-    detail: str | None = None,
-    retry_after: float | None = None,
-) -> Outcome:
-    return Outcome(
-        result=result,
-        provider=_PROVIDER,
-        provider_id=provider_id,
-        code=code,
-        detail=detail,
-        retry_after_s=retry_after,
-        latency_ms=int((time.perf_counter() - started) * 1000),
-    )
-
-
-def _log(event: str, outcome: Outcome) -> None:
-    wide(
-        event,
-        provider=_PROVIDER,
-        result=outcome.result,
-        code=outcome.code,
-        provider_id=outcome.provider_id,
-        latency_ms=outcome.latency_ms,
-    )
+            return call.unanswered(fault, lost=Result.RETRYABLE)
+        except MalformedAnswerError:
+            return call.ended(Result.CONFIGURATION_FAULT, code=MALFORMED)
+        except TwilioException as error:
+            return ended(call, refusal(error, exchange.answer), lost=Result.RETRYABLE)
+        if account.status != _ACTIVE:
+            detail = table(_PROVIDER)[_INACTIVE].name
+            return call.ended(Result.CONFIGURATION_FAULT, code=_INACTIVE, detail=detail)
+        return call.ended(Result.ACCEPTED)

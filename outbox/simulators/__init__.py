@@ -1,1 +1,1 @@
-""""""
+"""Simulated Twilio, FCM and Stripe on one loopback port; imports nothing else of the project."""

@@ -1,51 +1,43 @@
-"""FCM HTTP v1 with its token endpoint, and an app on the other end that acknowledges."""
+"""FCM HTTP v1, and an app on the other end that acknowledges what it is told to."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
-import uuid
+from collections import Counter
 from typing import Any
 
 import msgspec
 
-from outbox.simulators import magic
+from outbox.simulators import callbacks as making
+from outbox.simulators import google_tokens, magic
+from outbox.simulators.asgi import Reply, Request, json_reply
 from outbox.simulators.callbacks import Callbacks
 from outbox.simulators.faults import Faults
-from outbox.simulators.http import Reply, Request, json_reply
+from outbox.simulators.fcm_messages import TARGETS, failure, violation
 from outbox.simulators.ledger import Entry, Ledger
+from outbox.simulators.outcomes import Delays, Outcome
 
 PROJECT = "pruuf-simulated"
 
-_TYPE = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
-_TARGETS = ("token", "fid", "topic", "condition")
-_MAX_PAYLOAD = 4096
-_STATUS = {
+_PATH = f"/v1/projects/{PROJECT}/messages:send"
+_OPENED_AFTER = 2
+"""Opening takes so many times the delay of receiving."""
+
+_FAULTS = {
     400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
+    403: "SENDER_ID_MISMATCH",
+    404: "UNREGISTERED",
+    429: "QUOTA_EXCEEDED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
 
 
-def _error(
-    status: int,
-    detail: str | None,
-    message: str,
-    retry_after: int | None = None,
-) -> Reply:
-    error: dict[str, object] = {
-        "code": status,
-        "message": message,
-        "status": _STATUS.get(status, "UNKNOWN"),
-    }
-    if detail is not None:
-        error["details"] = [{"@type": _TYPE, "errorCode": detail}]
-    return json_reply(status, {"error": error}, retry_after=retry_after)
+def outage(status: int, retry_after: int | None) -> Reply:
+    """The answer of a fault that was switched on."""
+    return failure(status, _FAULTS.get(status), "Simulated fault", retry_after=retry_after)
 
 
 class Fcm:
@@ -57,95 +49,93 @@ class Fcm:
         ledger: Ledger,
         callbacks: Callbacks,
         faults: Faults,
+        delays: Delays,
         app: str | None,
-        acknowledge_after_s: float,
     ) -> None:
         """``app``: base address where the app acknowledges; null: it never does."""
         self._ledger = ledger
         self._callbacks = callbacks
         self._faults = faults
+        self._delays = delays
         self._app = app
-        self._acknowledge_after_s = acknowledge_after_s
-        # Any process of this simulator honours a token that another one gave out.
-        self._token_prefix = "sim-access-"
+        self._refused: Counter[str] = Counter()
 
-    def token(self, request: Request) -> Reply:
-        """The OAuth token endpoint: takes a signed assertion, gives an access token."""
-        assertion = request.form().get("assertion", "")
-        if assertion.count(".") != 2:  # noqa: PLR2004 - header, claims, signature
-            return json_reply(400, {"error": "invalid_grant", "error_description": "no assertion"})
-        value = {
-            "access_token": self._token_prefix + secrets.token_hex(16),
-            "expires_in": 3600,
-            "token_type": "Bearer",
-        }
-        return json_reply(200, value)
-
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Reply:  # noqa: PLR0911 - one per refusal
         """Answer ``messages:send``."""
-        if not request.authorization().startswith(f"Bearer {self._token_prefix}"):
-            return _error(401, None, "Request had invalid authentication credentials.")
-        if f"/projects/{PROJECT}/" not in request.path:
-            return _error(404, None, "Requested entity was not found.")
+        now = time.time()
+        if not google_tokens.is_good(request.header(b"authorization"), now):
+            return failure(401, None, "Request had invalid authentication credentials.")
+        if request.path != _PATH:
+            return failure(404, None, "Requested entity was not found.")
+        if request.method != "POST":
+            return failure(405, None, "Method not allowed.")
         try:
-            wanted: dict[str, Any] = msgspec.json.decode(request.body)
-            message: dict[str, Any] = wanted["message"]
-        except (msgspec.DecodeError, KeyError, TypeError):
-            return _error(400, "INVALID_ARGUMENT", "There is no message.")
-        fault = _fault_of(message)
-        if fault is not None:
-            return _error(400, "INVALID_ARGUMENT", fault)
-        target = next(message[name] for name in _TARGETS if name in message)
-        outcome = magic.of_token(target)
-        if outcome.status not in range(200, 300):
-            detail = outcome.code if isinstance(outcome.code, str) else None
-            return _error(outcome.status, detail, outcome.what, outcome.retry_after)
-        if wanted.get("validate_only"):
-            return json_reply(200, {"name": f"projects/{PROJECT}/messages/fake"})
-        return await self._accept(message, target, outcome)
+            wanted: Any = msgspec.json.decode(request.body)
+        except msgspec.DecodeError:
+            return _invalid(("", "Invalid JSON payload received."))
+        message = wanted.get("message") if isinstance(wanted, dict) else None
+        if not isinstance(message, dict):
+            return _invalid(("message", "There is no message."))
+        wrong = violation(message)
+        if wrong is not None:
+            return _invalid(wrong)
+        return await self._take(message, validate_only=bool(wanted.get("validate_only")), now=now)
 
-    async def _accept(
-        self,
-        message: dict[str, Any],
-        target: str,
-        outcome: magic.Outcome,
-    ) -> Reply:
-        struck = self._faults.strikes("fcm")
-        if struck is not None and struck.status is not None:
-            detail = {429: "QUOTA_EXCEEDED", 500: "INTERNAL", 503: "UNAVAILABLE"}.get(struck.status)
-            return _error(struck.status, detail, "simulated", struck.retry_after)
-        drop = outcome.drop or (struck is not None and struck.drop)
+    async def _take(self, message: dict[str, Any], *, validate_only: bool, now: float) -> Reply:
+        kind = next(name for name in TARGETS if message.get(name))
+        target = message[kind]
+        device = kind in {"token", "fid"}
+        outcome = magic.of_token(target) if device else magic.DELIVERED
+        if outcome.refuses(self._refused, target):
+            return _refused(outcome, kind)
+        if validate_only:
+            return json_reply(200, {"name": f"projects/{PROJECT}/messages/fake_message_id"})
         data = message.get("data", {})
-        notification = message.get("notification", {})
         entry = Entry(
             provider="fcm",
-            id=f"projects/{PROJECT}/messages/{uuid.uuid4().hex}",
+            id=f"projects/{PROJECT}/messages/{os.urandom(16).hex()}",
             to=target,
-            sender=PROJECT,
-            text=f"{notification.get('title', '')}: {notification.get('body', '')}",
+            text=_text(message),
             reference=data.get("notification_id", ""),
-            callback="",
-            accepted_at=time.time(),
-            answered=not drop,
+            outcome=outcome.name,
+            accepted_at=now,
         )
         await self._ledger.append(entry)
-        if outcome.acknowledge and self._app and "receipt_token" in data:
-            for _ in range(self._faults.callback_copies("fcm")):
-                delay = self._acknowledge_after_s + self._faults.callback_delay_s("fcm")
-                url = f"{self._app}/v1/receipts/push"
-                self._callbacks.app(url, data["receipt_token"], after_s=delay)
-        await asyncio.sleep(outcome.slow_s)
-        return Reply(200, drop=True) if drop else json_reply(200, {"name": entry.id})
+        if device and self._app and "receipt_token" in data:
+            self._acknowledge(self._app, data["receipt_token"], outcome)
+        if outcome.slow:
+            await asyncio.sleep(self._delays.slow_s)
+        reply = json_reply(200, {"name": entry.id})
+        reply.accepted, reply.drop = entry.id, outcome.drop
+        return reply
+
+    def _acknowledge(self, app: str, receipt_token: str, outcome: Outcome) -> None:
+        after_s = self._delays.final_s
+        for event in outcome.acknowledged:
+            for delay in self._faults.callback_delays("fcm"):
+                callback = making.app(app, receipt_token, event)
+                self._callbacks.make(callback, after_s=after_s + delay)
+            after_s *= _OPENED_AFTER
 
 
-def _fault_of(message: dict[str, Any]) -> str | None:
-    targets = [name for name in _TARGETS if message.get(name)]
-    if len(targets) != 1:
-        return "Exactly one of token, fid, topic or condition is required."
-    data = message.get("data", {})
-    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-        return "Values of data must be strings."
-    content = {"data": data, "notification": message.get("notification", {})}
-    if len(msgspec.json.encode(content)) > _MAX_PAYLOAD:
-        return "Message is too big."
-    return None
+def _refused(outcome: Outcome, kind: str) -> Reply:
+    detail = outcome.code if isinstance(outcome.code, str) else None
+    return failure(
+        outcome.status,
+        detail,
+        outcome.what,
+        # Of this one alone FCM names the field.
+        violation=(f"message.{kind}", outcome.what) if detail == "INVALID_ARGUMENT" else None,
+        retry_after=outcome.retry_after,
+    )
+
+
+def _invalid(wrong: tuple[str, str]) -> Reply:
+    return failure(400, "INVALID_ARGUMENT", wrong[1], violation=wrong)
+
+
+def _text(message: dict[str, Any]) -> str:
+    shown = message.get("notification", {})
+    text = f"{shown.get('title', '')}: {shown.get('body', '')}" if shown else ""
+    # SQLite would end the text there.
+    return text.replace("\0", "\ufffd")

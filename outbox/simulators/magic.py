@@ -1,145 +1,99 @@
 """Magic numbers and tokens: the address chooses what becomes of a message.
 
-A number is magic when it is ``+1 999 CCC nnnn``: CCC names the outcome, nnnn is free, so that
-many recipients can share one outcome. A token is magic by its prefix. All others are delivered.
+A number is magic when it is ``+1 AAA 555 nnnn`` with a listed area code AAA and nnnn from 2000
+on; the digits are free, so that thousands of recipients share an outcome. A token is magic by
+its prefix. Everything else is delivered.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
-_AREA = "+1999"
-_CODE_DIGITS = 3
+from outbox.simulators.magic_table import DELIVERED, TABLE, TESTING
+from outbox.simulators.outcomes import Outcome
 
+__all__ = [
+    "DELIVERED",
+    "FIRST_LINE",
+    "LINES",
+    "TABLE",
+    "TESTING",
+    "is_of_numbers",
+    "named",
+    "number",
+    "numbers_look",
+    "of_number",
+    "of_token",
+    "token",
+    "tokens_look",
+]
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the simulated provider does with one message."""
+# Exchange 555 belongs to nobody's telephone: a magic number that slips out texts no stranger.
+_EXCHANGE: Final = "555"
+# 555-0100 to 555-0199 are everybody's made-up numbers, 555-1212 is the operator: those stay plain.
+FIRST_LINE: Final = 2000
+LINES: Final = 10_000 - FIRST_LINE
+_LENGTH: Final = len("+12135552000")
 
-    name: str
-    what: str
-    """For the reference page."""
-    status: int = 201
-    """HTTP status of the create or send call."""
-    code: int | str | None = None
-    """Error code of that call."""
-    final: str | None = "delivered"
-    """Last status that a callback tells; null when none ever comes."""
-    final_code: int | None = None
-    sent: bool = True
-    """Whether a callback tells ``sent``."""
-    drop: bool = False
-    """Accept, then close the connection without an answer."""
-    slow_s: float = 0.0
-    early: bool = False
-    """Callbacks go out before the answer."""
-    shuffled: bool = False
-    """Callbacks come twice and in reverse."""
-    then_delivered: bool = False
-    """A late ``delivered`` contradicts the failure."""
-    retry_after: int | None = None
-    refuse_first: int = 0
-    """The first calls to this address are refused with ``status``, later ones are accepted."""
-    acknowledge: bool = True
-    """FCM: the app acknowledges by itself."""
+_BY_NAME: Final = {outcome.name: outcome for outcome in TABLE if outcome.areas}
+_BY_AREA: Final = {area: outcome for outcome in TABLE for area in outcome.areas}
+_PREFIXES: Final = {outcome.name: outcome.prefix for outcome in TABLE if outcome.prefix}
+_BY_PREFIX: Final = {outcome.prefix: outcome for outcome in TABLE if outcome.prefix}
 
 
-def _undelivered(code: int, what: str) -> Outcome:
-    name = f"undelivered_{code}"
-    return Outcome(name, what, final="undelivered", final_code=code)
-
-
-NUMBERS: dict[int, Outcome] = {
-    1: Outcome("failed_30001", "queue overflow", final="failed", final_code=30001, sent=False),
-    3: _undelivered(30003, "the handset cannot be reached"),
-    5: _undelivered(30005, "unknown handset"),
-    6: _undelivered(30006, "landline, or a carrier that cannot be reached"),
-    7: _undelivered(30007, "filtered by the carrier"),
-    8: _undelivered(30008, "unknown error"),
-    100: Outcome("no_receipt", "accepted, and nothing is ever told", final=None, sent=False),
-    101: Outcome("sent_only", "sent is the last word for ever", final=None),
-    102: Outcome("drop", "accepted, but the answer is dropped", drop=True),
-    103: Outcome("slow", "accepted, but the answer takes 15 s", slow_s=15.0),
-    104: Outcome("early", "the receipts come before the answer", early=True),
-    105: Outcome("shuffled", "the receipts come twice and in reverse", shuffled=True),
-    106: Outcome(
-        "contradicted",
-        "undelivered (30008), and later delivered after all",
-        final="undelivered",
-        final_code=30008,
-        then_delivered=True,
-    ),
-    107: Outcome(
-        "flaky",
-        "refused twice with 429, then accepted",
-        status=429,
-        code=20429,
-        retry_after=1,
-        refuse_first=2,
-    ),
-    211: Outcome("invalid", "refused: no valid number", status=400, code=21211),
-    401: Outcome("credentials", "refused as if the credentials were wrong", status=401, code=20003),
-    408: Outcome("region", "refused: the country is not enabled", status=400, code=21408),
-    429: Outcome("throttled", "always 429", status=429, code=20429, retry_after=2),
-    500: Outcome("broken", "always 500", status=500, code=20500),
-    503: Outcome("unavailable", "always 503", status=503, code=20503),
-    610: Outcome("opted_out", "refused: the recipient opted out", status=400, code=21610),
-    614: Outcome("landline", "refused: no mobile number", status=400, code=21614),
-}
-
-TOKENS: dict[str, Outcome] = {
-    "sim-silent-": Outcome("silent", "accepted; the app never acknowledges", acknowledge=False),
-    "sim-unregistered-": Outcome("unregistered", "the app is gone", status=404, code="UNREGISTERED"),
-    "sim-mismatch-": Outcome(
-        "mismatch",
-        "the token is another project's",
-        status=403,
-        code="SENDER_ID_MISMATCH",
-    ),
-    "sim-quota-": Outcome(
-        "quota",
-        "always 429",
-        status=429,
-        code="QUOTA_EXCEEDED",
-        retry_after=2,
-    ),
-    "sim-unavailable-": Outcome("unavailable", "always 503", status=503, code="UNAVAILABLE"),
-    "sim-internal-": Outcome("internal", "always 500", status=500, code="INTERNAL"),
-    "sim-apns-": Outcome("apns", "the APNs key is refused", status=401, code="THIRD_PARTY_AUTH_ERROR"),
-    "sim-wrongproject-": Outcome("wrongproject", "404 without FCM's detail", status=404),
-    "sim-drop-": Outcome("drop", "accepted, but the answer is dropped", drop=True),
-    "sim-slow-": Outcome("slow", "accepted, but the answer takes 15 s", slow_s=15.0),
-}
-
-DELIVERED = Outcome("delivered", "delivered; the app acknowledges a push")
-
-_CODE_OF = {outcome.name: code for code, outcome in NUMBERS.items()}
-_PREFIX_OF = {outcome.name: prefix for prefix, outcome in TOKENS.items()}
-
-
-def of_number(number: str) -> Outcome:
-    """Outcome of a text to this number."""
-    if number.startswith(_AREA) and number[len(_AREA) :][:_CODE_DIGITS].isdigit():
-        return NUMBERS.get(int(number[len(_AREA) :][:_CODE_DIGITS]), DELIVERED)
-    return DELIVERED
+def of_number(number: str, *, first_sender: bool = True) -> Outcome:
+    """Outcome of a text to this number; ``first_sender``: it comes from that of the account."""
+    if number in TESTING:
+        return _BY_NAME[TESTING[number]]
+    if len(number) != _LENGTH or number[5:8] != _EXCHANGE or number[8:] < str(FIRST_LINE):
+        return DELIVERED
+    outcome = _BY_AREA.get(number[2:5], DELIVERED)
+    return DELIVERED if outcome.first_sender and not first_sender else outcome
 
 
 def of_token(token: str) -> Outcome:
-    """Outcome of a push to this token."""
-    for prefix, outcome in TOKENS.items():
-        if token.startswith(prefix):
-            return outcome
-    return DELIVERED
+    """Outcome of a push to this token or installation id."""
+    if not token.startswith("sim-"):
+        return DELIVERED
+    return _BY_PREFIX.get(token[: token.find("-", 4) + 1], DELIVERED)
 
 
 def number(outcome: str, n: int) -> str:
-    """The n-th number (0..9999; any number for ``delivered``) of an outcome; KeyError if none."""
-    if outcome == DELIVERED.name:
-        return f"+1998{n:07d}"
-    return f"{_AREA}{_CODE_OF[outcome]:03d}{n:04d}"
+    """The n-th valid number of an outcome, from 0 on.
+
+    Each outcome has 8,000, ``delivered`` 256,000; beyond is a `ValueError`. `KeyError` if no
+    number has this outcome.
+    """
+    area, line = divmod(n, LINES)
+    areas = _BY_NAME[outcome].areas
+    if not 0 <= area < len(areas):
+        msg = f"{outcome} has {len(areas) * LINES} numbers; there is no number {n}"
+        raise ValueError(msg)
+    return f"+1{areas[area]}{_EXCHANGE}{FIRST_LINE + line:04d}"
+
+
+def is_of_numbers(outcome: str) -> bool:
+    """Whether some numbers have an outcome of this name."""
+    return outcome in _BY_NAME
+
+
+def named(outcome: str) -> Outcome:
+    """An outcome that numbers have; `KeyError` if none has it."""
+    return _BY_NAME[outcome]
 
 
 def token(outcome: str, n: int) -> str:
-    """The n-th token of an outcome; KeyError if there is none."""
-    prefix = "sim-ok-" if outcome == DELIVERED.name else _PREFIX_OF[outcome]
-    return f"{prefix}{n:08d}"
+    """The n-th token of an outcome; `KeyError` if no token has it."""
+    return f"{_PREFIXES[outcome]}{n:08d}"
+
+
+def numbers_look(outcome: Outcome) -> str:
+    """How the numbers of an outcome look, for a reader; empty when it has none."""
+    if len(outcome.areas) < 2:  # noqa: PLR2004 - one or none
+        return "".join(f"`+1 {area} {_EXCHANGE} nnnn`" for area in outcome.areas)
+    return f"`+1 AAA {_EXCHANGE} nnnn` with AAA of {', '.join(outcome.areas)}"
+
+
+def tokens_look(outcome: Outcome) -> str:
+    """How the tokens of an outcome look, for a reader; empty when it has none."""
+    return f"`{outcome.prefix}…`" if outcome.prefix else ""

@@ -1,146 +1,45 @@
-"""One loopback port that speaks for all providers, with faults and a ledger beside them."""
+"""Runs the simulators under uvicorn, and ends them in order: SIGTERM or SIGINT drains, returns."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import msgspec
 import uvicorn
 
-from outbox.simulators import http
-from outbox.simulators.callbacks import Callbacks
-from outbox.simulators.faults import Fault, Faults
-from outbox.simulators.fcm import Fcm
-from outbox.simulators.http import Reply, Request, json_reply
-from outbox.simulators.ledger import Entry, Ledger
-from outbox.simulators.twilio import AUTH_TOKEN, Twilio
+from outbox.simulators.app import Simulators
+from outbox.simulators.asgi import DroppingProtocol
+from outbox.simulators.callbacks import Callbacks, can_be_called
+from outbox.simulators.faults import Faults
+from outbox.simulators.ledger import Ledger
+from outbox.simulators.ledger_reads import LedgerReads
+from outbox.simulators.outcomes import Delays
+from outbox.simulators.stripe import parts
+
+_BACKLOG = 2048
+_DRAIN_S = 2
+_CALLBACKS_DRAIN_S = 2.0
+_KEEP_ALIVE_S = 75
 
 
-def _line(entry: Entry) -> bytes:
-    value = asdict(entry)
-    del value["sender"], value["callback"]
-    value["accepted_at"] = datetime.fromtimestamp(entry.accepted_at, tz=UTC)
-    return msgspec.json.encode(value) + b"\n"
+class _Server(uvicorn.Server):
+    """Says when it serves, and leaves signals to `serve`: uvicorn would raise them again."""
 
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
 
-class Simulator:
-    """The ASGI application."""
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
 
-    def __init__(  # noqa: PLR0913 - the settings of a simulation
-        self,
-        *,
-        ledger: Ledger,
-        callbacks: Callbacks,
-        faults: Faults,
-        app: str | None = None,
-        sent_after_s: float = 0.05,
-        final_after_s: float = 0.15,
-    ) -> None:
-        """``app``: where inbound traffic and acknowledgements go."""
-        self._ledger = ledger
-        self._callbacks = callbacks
-        self._faults = faults
-        self._twilio = Twilio(
-            ledger=ledger,
-            callbacks=callbacks,
-            faults=faults,
-            sent_after_s=sent_after_s,
-            final_after_s=final_after_s,
-        )
-        self._fcm = Fcm(
-            ledger=ledger,
-            callbacks=callbacks,
-            faults=faults,
-            app=app,
-            acknowledge_after_s=final_after_s,
-        )
-
-    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
-        request = await http.read(scope, receive)
-        reply = await self._route(request)
-        await http.answer(reply, request, send)
-
-    async def _route(self, request: Request) -> Reply:
-        path = request.path
-        if path.startswith("/2010-04-01/"):
-            await self._delay("twilio")
-            return await self._twilio.handle(request)
-        if path.endswith("/messages:send"):
-            await self._delay("fcm")
-            return await self._fcm.send(request)
-        if path == "/token":
-            return self._fcm.token(request)
-        if path == "/_sim/operator":
-            return await self._page(request)
-        if path == "/_sim/faults":
-            return self._fault(request)
-        if path == "/_sim/ledger":
-            return self._lines(request)
-        if path == "/_sim/health":
-            return json_reply(
-                200,
-                {
-                    "ok": True,
-                    "callbacks_delivered": self._callbacks.delivered,
-                    "callbacks_given_up": self._callbacks.given_up,
-                },
-            )
-        return json_reply(404, {"error": f"nothing is simulated at {path}"})
-
-    async def _page(self, request: Request) -> Reply:
-        """The operator's pager: repetitions under one Idempotency-Key are one page."""
-        key = request.headers.get(b"idempotency-key", b"").decode() or uuid.uuid4().hex
-        if self._ledger.find(key) is None:
-            page = msgspec.json.decode(request.body)
-            summary = str(page.get("summary", "")) if isinstance(page, dict) else ""
-            await self._ledger.append(
-                Entry("operator", key, "operator", "", summary, key, "", time.time(), answered=True),
-            )
-        return json_reply(200, {"ok": True})
-
-    async def _delay(self, provider: str) -> None:
-        fault = self._faults.current(provider)
-        if fault is not None and fault.latency_ms:
-            await asyncio.sleep(fault.latency_ms / 1000)
-
-    def _fault(self, request: Request) -> Reply:
-        if request.method == "DELETE":
-            self._faults.clear()
-            return json_reply(200, {"cleared": True})
-        if request.method == "GET":
-            return json_reply(
-                200,
-                {name: self._faults.current(name) for name in ("twilio", "fcm")},
-            )
-        try:
-            fault = msgspec.json.decode(request.body, type=Fault)
-        except msgspec.DecodeError as error:
-            return json_reply(400, {"error": str(error)})
-        self._faults.set(fault)
-        return json_reply(200, fault)
-
-    def _lines(self, request: Request) -> Reply:
-        query = request.query
-        try:
-            since = datetime.fromisoformat(query["since"]).timestamp() if "since" in query else None
-        except ValueError:
-            return json_reply(400, {"error": "since: a time like 2026-11-24T08:00:00Z"})
-        entries: Iterator[Entry] = self._ledger.entries(
-            provider=query.get("provider"),
-            to=query.get("to"),
-            since=since,
-        )
-        return Reply(200, b"".join(map(_line, entries)), "application/x-ndjson")
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
 
 
 async def serve(  # noqa: PLR0913 - the settings of a simulation
@@ -152,30 +51,86 @@ async def serve(  # noqa: PLR0913 - the settings of a simulation
     seed: int | None = None,
     sent_after_s: float = 0.05,
     final_after_s: float = 0.15,
+    slow_s: float = 15.0,
     ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; ``ready`` gets the port that was bound (0 picks one)."""
-    kept = Ledger(ledger)
-    listening = socket.create_server((host, port), backlog=2048)
-    async with Callbacks(AUTH_TOKEN) as callbacks:
-        simulator = Simulator(
-            ledger=kept,
-            callbacks=callbacks,
-            faults=Faults(seed),
-            app=callback.rstrip("/") if callback else None,
-            sent_after_s=sent_after_s,
-            final_after_s=final_after_s,
-        )
-        config = uvicorn.Config(
-            simulator,
-            http=http.DroppingProtocol,
-            loop="uvloop",
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=2,
-        )
+    """Serve until SIGTERM, SIGINT or cancellation; then answer what is open, within bounds.
+
+    ``ledger`` is a file, made when missing. ``callback`` is the base address where the app
+    acknowledges pushes, and where inbound texts go. ``ready`` is told the port as soon as requests
+    are answered (port 0 picks one). Raises `OSError` when it cannot listen there, `ValueError` for
+    a callback that is no address.
+    """
+    if callback is not None and not can_be_called(callback):
+        msg = f"callback: an address such as http://127.0.0.1:8080, not {callback}"
+        raise ValueError(msg)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # Inherited by its connections. asyncio itself leaves it off where the socket was made for it,
+    # and each answer would then wait 40 ms for the caller's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    port = int(listener.getsockname()[1])
+    kept, callbacks = Ledger(ledger), Callbacks()
+    reads = LedgerReads(ledger)
+    faults, called = Faults(seed), callback.rstrip("/") if callback else None
+    stripe = parts.build(ledger=kept, callbacks=callbacks, faults=faults, app=called)
+    app = Simulators(
+        ledger=kept,
+        reads=reads,
+        callbacks=callbacks,
+        faults=faults,
+        delays=Delays(sent_s=sent_after_s, final_s=final_after_s, slow_s=slow_s),
+        stripe=stripe,
+        app=called,
+    )
+
+    def announce() -> None:
         if ready is not None:
-            ready(listening.getsockname()[1])
-        await uvicorn.Server(config).serve(sockets=[listening])
-    kept.close()
+            ready(port)
+
+    try:
+        await _serve(app, listener, announce)
+    finally:
+        await stripe.close()
+        await callbacks.close(within_s=_CALLBACKS_DRAIN_S)
+        await kept.close()
+        reads.close()
+
+
+async def _serve(app: Simulators, listener: socket.socket, announce: Callable[[], None]) -> None:
+    config = uvicorn.Config(
+        app,
+        http=DroppingProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    server = _Server(config, announce)
+
+    def stop() -> None:
+        # A second signal does not wait for those who are slow.
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    handled = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only the main thread may; elsewhere the caller cancels.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop)
+            handled.append(number)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        stop()
+        await serving
+        raise
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)

@@ -1,257 +1,218 @@
 """Twilio's Messages API: create, list, fetch, cancel, with its shapes, codes and callbacks.
 
-A message's state is a function of its address, its age and the ledger, so it is the same after
-a restart; callbacks that had not gone out are then lost, as in a real outage.
+A message's state is what its ledger entry and the clock say, so it is the same after a restart;
+callbacks that had not gone out are then lost, and so is which flaky number was refused how often.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import time
-import uuid
-from collections import defaultdict
-from datetime import UTC, date, datetime
-from email.utils import format_datetime
+from collections import Counter
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlsplit
 
-from outbox.simulators import magic
+from outbox.simulators import callbacks as making
+from outbox.simulators import magic, twilio_messages
+from outbox.simulators.asgi import Reply, Request, json_reply
 from outbox.simulators.callbacks import Callbacks
 from outbox.simulators.faults import Faults
-from outbox.simulators.http import Reply, Request, json_reply
 from outbox.simulators.ledger import Entry, Ledger
-from outbox.simulators.magic import Outcome
+from outbox.simulators.ledger_reads import LedgerReads
+from outbox.simulators.opt_outs import OptOuts
+from outbox.simulators.outcomes import Delays, Outcome
+from outbox.simulators.twilio_list import list_reply
+from outbox.simulators.twilio_messages import ACCOUNT_SID, PREFIX, SENDERS
+from outbox.simulators.twilio_refusals import failure, refusal, send_at
 
-ACCOUNT_SID = "AC" + "5" * 32
-AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 - of a simulation
-SENDERS = ("+15005550006", "+15005550007")
+AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 - well known, of a simulation
+API_KEY = "SK" + "5" * 32
+API_SECRET = "simulated-api-secret"  # noqa: S105 - likewise
 
-_PREFIX = f"/2010-04-01/Accounts/{ACCOUNT_SID}"
-_MAX_BODY = 1600
-_MAX_PAGE = 1000
+_EARLY_WITHIN_S = 5.0
 
 
-def _error(status: int, code: int, message: str, retry_after: int | None = None) -> Reply:
-    more = f"https://www.twilio.com/docs/errors/{code}"
-    value = {"code": code, "message": message, "more_info": more, "status": status}
-    return json_reply(status, value, retry_after=retry_after)
+def _basic(name: str, secret: str) -> bytes:
+    return b"Basic " + base64.b64encode(f"{name}:{secret}".encode())
+
+
+_CREDENTIALS = frozenset({_basic(ACCOUNT_SID, AUTH_TOKEN), _basic(API_KEY, API_SECRET)})
+
+
+_NOT_FOUND = (404, 20404, "The requested resource was not found")
+_UNAVAILABLE = (503, 20503, "Simulated fault")
 
 
 class Twilio:
     """One simulated account."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a simulation
         self,
         *,
         ledger: Ledger,
+        reads: LedgerReads,
         callbacks: Callbacks,
         faults: Faults,
-        sent_after_s: float,
-        final_after_s: float,
+        delays: Delays,
+        opt_outs: OptOuts,
     ) -> None:
-        """Delays are counted from acceptance."""
+        """``faults`` are asked for outcomes and callbacks; the calls are struck before."""
         self._ledger = ledger
+        self._reads = reads
         self._callbacks = callbacks
         self._faults = faults
-        self._sent_after_s = sent_after_s
-        self._final_after_s = final_after_s
-        self._refused: defaultdict[str, int] = defaultdict(int)
-        expected = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
-        self._authorization = f"Basic {expected}"
+        self._delays = delays
+        self._opt_outs = opt_outs
+        self._refused: Counter[str] = Counter()
 
-    async def handle(self, request: Request) -> Reply:
+    async def handle(self, request: Request) -> Reply:  # noqa: PLR0911 - one per route
         """Answer a request below ``/2010-04-01/``."""
-        if request.authorization() != self._authorization:
-            return _error(401, 20003, "Authenticate")
-        path = request.path.removeprefix(_PREFIX)
-        if path == "/Messages.json":
-            return await self._create(request) if request.method == "POST" else self._list(request)
-        if path.startswith("/Messages/"):
-            return self._fetch(path.removeprefix("/Messages/").removesuffix(".json"))
-        if path == ".json":
-            return json_reply(200, {"sid": ACCOUNT_SID, "status": "active", "type": "Full"})
-        return _error(404, 20404, "The requested resource was not found")
+        if request.header(b"authorization") not in _CREDENTIALS:
+            return failure(401, 20003, "Authenticate")
+        if not request.path.startswith(PREFIX):
+            return failure(*_NOT_FOUND)
+        path, method = request.path[len(PREFIX) :], request.method
+        if path == "/Messages.json" and method in {"GET", "POST"}:
+            return await self._create(request) if method == "POST" else self._list(request)
+        if path.startswith("/Messages/") and path.endswith(".json") and method in {"GET", "POST"}:
+            sid = path.removeprefix("/Messages/").removesuffix(".json")
+            return await self._update(sid, request) if method == "POST" else self._fetch(sid)
+        if path == ".json" and method == "GET":
+            return _account()
+        if path in {"/Messages.json", ".json"}:
+            return failure(405, 20004, "Method not allowed")
+        return failure(*_NOT_FOUND)
 
     async def _create(self, request: Request) -> Reply:
-        form = request.form()
-        to, body = form.get("To", ""), form.get("Body", "")
-        sender = form.get("From") or form.get("MessagingServiceSid", "")
-        for name, value, code in (("To", to, 21604), ("Body", body, 21602), ("From", sender, 21603)):
-            if not value:
-                return _error(400, code, f"A '{name}' is required.")
-        if len(body) > _MAX_BODY:
-            return _error(400, 21617, "The message body exceeds the 1600 character limit.")
-        outcome = magic.of_number(to)
-        refused = self._refuse(outcome, to)
-        if refused is not None:
-            return refused
-        return await self._accept(request, form, outcome, to, sender)
-
-    def _refuse(self, outcome: Outcome, to: str) -> Reply | None:
-        if outcome.status in range(200, 300):
-            return None
-        if outcome.refuse_first:
-            self._refused[to] += 1
-            if self._refused[to] > outcome.refuse_first:
-                return None
-        code = outcome.code if isinstance(outcome.code, int) else outcome.status
-        return _error(outcome.status, code, outcome.what, outcome.retry_after)
-
-    async def _accept(
-        self,
-        request: Request,
-        form: dict[str, str],
-        outcome: Outcome,
-        to: str,
-        sender: str,
-    ) -> Reply:
-        struck = self._faults.strikes("twilio")
-        if struck is not None and struck.status is not None:
-            return _error(struck.status, 20000 + struck.status, "simulated", struck.retry_after)
-        drop = outcome.drop or (struck is not None and struck.drop)
-        callback = form.get("StatusCallback", "")
-        query = callback.partition("#")[0].partition("?")[2]
-        reference = dict(pair.partition("=")[::2] for pair in query.split("&")).get("ref", "")
-        entry = Entry(
-            provider="twilio",
-            id="SM" + uuid.uuid4().hex,
-            to=to,
-            sender=sender,
-            text=form["Body"],
-            reference=reference,
-            callback=callback,
-            accepted_at=time.time(),
-            answered=not drop,
-        )
+        form, now = request.form(), time.time()
+        wrong = refusal(form, now)
+        if wrong is not None:
+            return failure(400, *wrong)
+        if form["To"] in self._opt_outs:
+            return failure(400, 21610, "Attempt to send to an unsubscribed recipient")
+        outcome = magic.of_number(form["To"], first_sender=form.get("From") == SENDERS[0])
+        if outcome.name == magic.DELIVERED.name:
+            outcome = self._faults.outcome(form.get("From", "")) or outcome
+        if outcome.refuses(self._refused, form["To"]):
+            code = outcome.code if isinstance(outcome.code, int) else outcome.status
+            return failure(outcome.status, code, outcome.what, retry_after=outcome.retry_after)
+        entry = self._entry(form, outcome, now)
         await self._ledger.append(entry)
-        if callback:
-            self._schedule(entry, outcome)
-        # An early receipt gets a head start; a slow answer outlasts the caller's patience.
-        await asyncio.sleep(0.2 if outcome.early else outcome.slow_s)
-        return Reply(201, drop=True) if drop else json_reply(201, self._shape(entry, "queued"))
+        if entry.callback:
+            await self._tell(entry, outcome, now)
+        if outcome.slow:
+            await asyncio.sleep(self._delays.slow_s)
+        reply = json_reply(
+            201,
+            twilio_messages.resource(entry, twilio_messages.first_status(entry)),
+        )
+        reply.accepted, reply.drop = entry.id, outcome.drop
+        return reply
 
-    def _schedule(self, entry: Entry, outcome: Outcome) -> None:
-        told: list[tuple[str, int | None, float]] = []
-        if outcome.sent:
-            told.append(("sent", None, self._sent_after_s))
-        if outcome.final:
-            told.append((outcome.final, outcome.final_code, self._final_after_s))
-        if outcome.then_delivered:
-            told.append(("delivered", None, self._final_after_s * 4))
-        if outcome.early:
-            told = [(status, code, 0.0) for status, code, _ in told]
+    def _entry(self, form: Mapping[str, str], outcome: Outcome, now: float) -> Entry:
+        callback = form.get("StatusCallback", "")
+        due_at = send_at(form)
+        timeline = twilio_messages.timeline(
+            outcome,
+            now if due_at is None else due_at,
+            sent_s=self._delays.sent_s,
+            final_s=self._delays.final_s,
+        )
+        return Entry(
+            provider="twilio",
+            id="SM" + os.urandom(16).hex(),
+            to=form["To"],
+            text=form["Body"],
+            reference=_reference(callback),
+            outcome=outcome.name,
+            accepted_at=now,
+            sender=form.get("From") or SENDERS[0],
+            service=form.get("MessagingServiceSid", ""),
+            callback=callback,
+            due_at=due_at,
+            sent_at=next((at for at, status, _ in timeline if status == "sent"), None),
+            timeline=timeline,
+        )
+
+    async def _tell(self, entry: Entry, outcome: Outcome, now: float) -> None:
+        """Make the callbacks later, or, for an early outcome, at once and one after the other."""
+        steps = list(entry.timeline)
         if outcome.shuffled:
-            times = [after for _, _, after in told]
-            told = [(s, c, after) for (s, c, _), after in zip(reversed(told), times, strict=True)] * 2
-        for status, code, after in told:
-            for _ in range(self._faults.callback_copies("twilio")):
-                delay = after + self._faults.callback_delay_s("twilio")
-                self._callbacks.twilio(
-                    entry.callback,
-                    self._fields(entry, status, code),
-                    after_s=delay,
-                )
+            times = [at for at, _, _ in steps]
+            turned = zip(times, reversed(steps), strict=True)
+            steps = [(at, status, code) for at, (_, status, code) in turned] * 2
+        for at, status, code in steps:
+            fields = twilio_messages.callback_fields(entry, status, code, at)
+            for delay in self._faults.callback_delays("twilio"):
+                callback = making.twilio(entry.callback, fields, AUTH_TOKEN, message=entry.id)
+                if outcome.early:
+                    callback.done = asyncio.Event()
+                    self._callbacks.make(callback, after_s=0.0)
+                    await _done(callback.done)
+                else:
+                    self._callbacks.make(callback, after_s=at - now + delay)
 
-    @staticmethod
-    def _fields(entry: Entry, status: str, code: int | None) -> dict[str, str]:
-        fields = {
-            "MessageSid": entry.id,
-            "SmsSid": entry.id,
-            "MessageStatus": status,
-            "SmsStatus": status,
-            "AccountSid": ACCOUNT_SID,
-            "From": entry.sender,
-            "To": entry.to,
-            "ApiVersion": "2010-04-01",
-        }
-        if code is not None:
-            fields["ErrorCode"] = str(code)
-        return fields
-
-    def _now(self, entry: Entry) -> tuple[str, int | None]:
-        """Status of a message by its age."""
-        outcome = magic.of_number(entry.to)
-        age = time.time() - entry.accepted_at
-        if outcome.then_delivered and age >= self._final_after_s * 4:
-            return "delivered", None
-        if outcome.final and age >= self._final_after_s:
-            return outcome.final, outcome.final_code
-        if outcome.sent and age >= self._sent_after_s:
-            return "sent", None
-        return "queued", None
-
-    def _shape(self, entry: Entry, status: str, code: int | None = None) -> dict[str, object]:
-        created = datetime.fromtimestamp(entry.accepted_at, tz=UTC)
-        service = entry.sender if entry.sender.startswith("MG") else None
-        return {
-            "account_sid": ACCOUNT_SID,
-            "api_version": "2010-04-01",
-            "body": entry.text,
-            "date_created": format_datetime(created),
-            "date_sent": None if status == "queued" else format_datetime(created),
-            "date_updated": format_datetime(created),
-            "direction": "outbound-api",
-            "error_code": code,
-            "error_message": None,
-            "from": None if service else entry.sender,
-            "messaging_service_sid": service,
-            "num_media": "0",
-            "num_segments": str(segments(entry.text)),
-            "price": None,
-            "price_unit": "USD",
-            "sid": entry.id,
-            "status": status,
-            "subresource_uris": {},
-            "to": entry.to,
-            "uri": f"{_PREFIX}/Messages/{entry.id}.json",
-        }
-
-    def _fetch(self, sid: str) -> Reply:
-        entry = self._ledger.find(sid)
-        if entry is None:
-            return _error(404, 20404, "The requested resource was not found")
-        return json_reply(200, self._shape(entry, *self._now(entry)))
+    async def _update(self, sid: str, request: Request) -> Reply:
+        found, now = self._reads.find("twilio", sid), time.time()
+        if found is None:
+            return failure(*_NOT_FOUND)
+        if request.form().get("Status") != "canceled":
+            return failure(400, 30400, "The only update is 'Status' to 'canceled'.")
+        entry = found.entry
+        if twilio_messages.state(found, now)[0] != "scheduled":
+            return failure(400, 30409, "This message cannot be canceled: it is not scheduled.")
+        await self._ledger.cancel(sid, now)
+        self._callbacks.withdraw(sid)
+        if entry.callback:
+            fields = twilio_messages.callback_fields(entry, "canceled", None, now)
+            callback = making.twilio(entry.callback, fields, AUTH_TOKEN, message="")
+            self._callbacks.make(callback, after_s=self._delays.sent_s)
+        return json_reply(200, twilio_messages.resource(entry, "canceled", None, now))
 
     def _list(self, request: Request) -> Reply:
-        struck = self._faults.strikes("twilio")
-        if struck is not None and (struck.status or struck.drop):
-            return _error(struck.status or 503, 20503, "simulated", struck.retry_after)
-        query = request.query
-        day = date.fromisoformat(query["DateSent"]) if query.get("DateSent") else None
-        size = min(_MAX_PAGE, int(query.get("PageSize", "50")))
-        page = int(query.get("Page", "0"))
-        entries = [
-            entry
-            for entry in self._ledger.entries(provider="twilio", to=query.get("To"))
-            if day is None or datetime.fromtimestamp(entry.accepted_at, tz=UTC).date() == day
-        ]
-        entries.reverse()
-        shown = entries[page * size : (page + 1) * size]
-        more = f"{_PREFIX}/Messages.json?PageSize={size}&Page={page + 1}"
-        if query.get("To"):
-            more += "&To=" + query["To"].replace("+", "%2B")
-        return json_reply(
-            200,
-            {
-                "messages": [self._shape(entry, *self._now(entry)) for entry in shown],
-                "page": page,
-                "page_size": size,
-                "start": page * size,
-                "end": page * size + max(0, len(shown) - 1),
-                "uri": request.path,
-                "first_page_uri": f"{_PREFIX}/Messages.json?PageSize={size}&Page=0",
-                "previous_page_uri": None,
-                "next_page_uri": more if len(entries) > (page + 1) * size else None,
-            },
-        )
+        if self._faults.list_fails():
+            return failure(*_UNAVAILABLE)
+        lag_s = self._faults.lists().lag_ms / 1000
+        return list_reply(self._reads, request.query(), time.time(), lag_s)
+
+    def _fetch(self, sid: str) -> Reply:
+        if self._faults.list_fails():
+            return failure(*_UNAVAILABLE)
+        found, now = self._reads.find("twilio", sid), time.time()
+        lag_s = self._faults.lists().lag_ms / 1000
+        if found is None or found.entry.accepted_at > now - lag_s:
+            return failure(*_NOT_FOUND)
+        state = twilio_messages.state(found, now)
+        return json_reply(200, twilio_messages.resource(found.entry, *state))
 
 
-_GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà^{}\\[~]|€",
-)
+def _account() -> Reply:
+    return json_reply(
+        200,
+        {
+            "sid": ACCOUNT_SID,
+            "friendly_name": "Simulated account",
+            "status": "active",
+            "type": "Full",
+            "owner_account_sid": ACCOUNT_SID,
+            "uri": f"{PREFIX}.json",
+            "subresource_uris": {"messages": f"{PREFIX}/Messages.json"},
+        },
+    )
 
 
-def segments(text: str) -> int:
-    """Parts that a text is sent in: GSM-7 160 or 153 characters each, UCS-2 70 or 67."""
-    single, joined = (160, 153) if set(text) <= _GSM else (70, 67)
-    return 1 if len(text) <= single else -(-len(text) // joined)
+def _reference(callback: str) -> str:
+    """The ``ref`` of a callback's query."""
+    if "ref=" not in callback:
+        return ""
+    return parse_qs(urlsplit(callback).query).get("ref", [""])[-1]
+
+
+async def _done(event: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(_EARLY_WITHIN_S):
+            await event.wait()
+    except TimeoutError:
+        return
