@@ -1,1 +1,1 @@
-""""""
+"""The delivery engine: claim, call, settle, and apply what providers say later."""

@@ -2,91 +2,78 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
-import psycopg
 
 from observability.relay_metrics import RelayMetrics
+from observability.tracing import Tracer
 from outbox.domain import callbacks
 from outbox.domain.callbacks import Callback
+from outbox.domain.outcomes import Result
+from outbox.domain.receipts import RANKS, is_failure, rank_of
+from outbox.providers.codes import classify_receipt, is_of_one_route
 from outbox.relay.database import Session
+from outbox.relay.inbound import InboundTexts
+from outbox.relay.inbox_rounds import InboxRounds
+from outbox.relay.traces import hear
 from outbox.sealing import Sealer, UnsealError
 from outbox.store.connect import Connection
-from outbox.store.receipts import Taken, apply, shards_waiting, take
+from outbox.store.inbox import TEXTS
+from outbox.store.receipts import (
+    UNREADABLE,
+    Taken,
+    apply,
+    done,
+    senders_of,
+    shards_waiting,
+    take,
+)
 
 _log = logging.getLogger(__name__)
 
-_PER_SHARD = 64
+
+def _refuses_sender(callback: Callback) -> bool:
+    if callback.source != "twilio" or not is_failure(rank_of("twilio", callback.status)):
+        return False
+    fault = classify_receipt(callback.status, callback.code) is Result.SENDER_FAULT
+    return fault and not is_of_one_route(callback.code)
 
 
-class Applier:
+class Applier(InboxRounds):
     """One connection, woken by the gateway's word or by its own poll."""
 
-    def __init__(
+    _AT_ONCE = 64
+    _FAULTS = "inbox"
+
+    def __init__(  # noqa: PLR0913 - all that it needs is passed in
         self,
         *,
         session: Session,
         sealer: Sealer,
         metrics: RelayMetrics,
+        texts: InboundTexts,
         wake_lane: Callable[[int], None],
+        on_texts: Callable[[], None],
+        on_sender_fault: Callable[[int], None],
         poll_s: float = 0.5,
+        tracer: Tracer | None = None,
     ) -> None:
-        """``wake_lane`` is told which lanes have rows that became due."""
-        self._session = session
+        """``wake_lane`` is told which lanes have rows that became due, ``on_texts`` of texts.
+
+        ``on_sender_fault`` is told the place of a sender that a carrier refused as such.
+        """
+        self._on_texts = on_texts
+        self._on_sender_fault = on_sender_fault
+        super().__init__(session=session, metrics=metrics, poll_s=poll_s)
         self._sealer = sealer
-        self._metrics = metrics
+        self._texts = texts
         self._wake_lane = wake_lane
-        self._poll_s = poll_s
-        self._wake = asyncio.Event()
-        self._stopping = False
-        self._one_by_one = False
+        self._tracer = tracer
 
-    def wake(self) -> None:
-        """Something may lie in the inbox."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Apply no more; what is taken is finished."""
-        self._stopping = True
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Apply until stopped."""
-        while not self._stopping:
-            self._wake.clear()
-            applied = await self._session.persist(self._round)
-            if not applied:
-                pause = self._poll_s * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
-
-    async def _round(self, connection: Connection) -> int:
-        applied = 0
-        for shard in await shards_waiting(connection):
-            try:
-                applied += await self._shard(connection, shard, _PER_SHARD)
-            except (psycopg.DataError, psycopg.IntegrityError):
-                # One row is poison: alone it is set aside, the others go on.
-                applied += await self._each(connection, shard)
-        return applied
-
-    async def _each(self, connection: Connection, shard: int) -> int:
-        applied = 0
-        for _ in range(_PER_SHARD):
-            try:
-                applied += await self._shard(connection, shard, 1)
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                self._metrics.faults.labels("inbox").inc()
-                await self._set_aside(connection, shard, type(error).__name__)
-                applied += 1
-        return applied
+    async def _waiting(self, connection: Connection) -> Sequence[int]:
+        return await shards_waiting(connection)
 
     async def _set_aside(self, connection: Connection, shard: int, why: str) -> None:
         _log.error("a callback of shard %d cannot be applied: %s", shard, why)
@@ -102,10 +89,24 @@ class Applier:
             batch = await take(connection, shard, limit)
             if not batch:
                 return 0
-            heard = [(taken, self._open(taken)) for taken in batch]
-            result = await apply(connection, shard, heard)
+            heard = [(taken, self._open(taken)) for taken in batch if taken.provider != TEXTS]
+            texts = [taken for taken in batch if taken.provider == TEXTS]
+            spans = await hear(self._tracer, connection, shard, heard) if self._tracer else ()
+            result = await apply(connection, shard, heard, classify=classify_receipt)
+            notes = {taken.id: await self._texts.apply(connection, taken) for taken in texts}
+            await done(connection, shard, notes)
+            refused = [callback for _, callback in heard if _refuses_sender(callback)]
+            places = await senders_of(connection, shard, refused) if refused else frozenset()
+        for span in spans:
+            span.end()
+        for place in places:
+            self._on_sender_fault(place)
         for _, callback in heard:
-            self._metrics.receipts.labels(callback.source, callback.status).inc()
+            known = (callback.source, callback.status) in RANKS
+            status = callback.status if known else "other"
+            self._metrics.receipts.labels(callback.source, status).inc()
+        if texts:
+            self._on_texts()
         for lane in result.lanes:
             self._wake_lane(lane)
         return len(batch)
@@ -120,6 +121,6 @@ class Applier:
             )
             return callbacks.decode(plain)
         except (UnsealError, msgspec.DecodeError) as error:
-            self._metrics.faults.labels("inbox").inc()
-            _log.error("callback %s cannot be read: %s", taken.id, type(error).__name__)  # noqa: TRY400 - no trace of sealed data
-            return Callback(source="unreadable", status="unreadable")
+            self._metrics.faults.labels(self._FAULTS).inc()
+            _log.error("callback %s cannot be read: %s", taken.id, type(error).__name__)
+            return Callback(source=UNREADABLE, status=UNREADABLE)

@@ -1,4 +1,4 @@
-"""The process's clock for deadlines: it runs on while the machine sleeps or the process is stopped."""
+"""The process's clock for deadlines: runs on while the machine sleeps or the process is stopped."""
 
 from __future__ import annotations
 

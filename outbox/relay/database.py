@@ -8,11 +8,10 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import psycopg
 from psycopg import errors
 
 from observability.relay_metrics import RelayMetrics
-from outbox.store.connect import Connection
+from outbox.store.connect import UNABLE, Connection
 
 _log = logging.getLogger(__name__)
 
@@ -23,14 +22,14 @@ Connect = Callable[[], Awaitable[Connection]]
 _PAUSE_S = (0.1, 0.6)
 """Between tries to reconnect: jittered, so that many relays do not come back as one."""
 
-AGAIN = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    errors.DeadlockDetected,
-    errors.SerializationFailure,
-    errors.ReadOnlySqlTransaction,
-)
-"""Faults of the connection or the moment, not of the statement: the same may work again."""
+AGAIN = UNABLE
+"""Faults of the connection or the moment, not of the statement: the same may work again. Deadlocks
+are among them."""
+
+
+async def pause() -> None:
+    """Before another try; no part of a relay may ask a database in trouble without one."""
+    await asyncio.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - a pause, no secret
 
 
 class Session:
@@ -49,9 +48,9 @@ class Session:
         while self._connection is None or self._connection.closed:
             try:
                 self._connection = await self._connect()
-            except psycopg.OperationalError as error:
+            except AGAIN as error:
                 _log.warning("%s: no database (%s)", self._part, type(error).__name__)
-                await asyncio.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - a pause, no secret
+                await pause()
                 continue
             if self._opened:
                 self._metrics.reconnects.labels(self._part).inc()
@@ -72,7 +71,7 @@ class Session:
                 _log.warning("%s: %s, trying again", self._part, type(error).__name__)
                 if not isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure)):
                     await self.drop()
-                await asyncio.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - a pause, no secret
+                await pause()
 
     async def drop(self) -> None:
         """Close; the next use opens a new one."""

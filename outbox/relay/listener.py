@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from outbox.relay.database import AGAIN, Session
-from outbox.store.connect import Connection
+from outbox.store.connect import Connection, check
 from outbox.store.wake import CHANNEL
 
 _log = logging.getLogger(__name__)
@@ -60,4 +60,4 @@ class Listener:
                 elif kind == "lane" and lane.isdigit():
                     self._wake_lane(int(lane))
             # An idle connection can be dead without a word: ask.
-            await connection.execute("SELECT 1")
+            await check(connection)

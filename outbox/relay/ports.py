@@ -24,12 +24,28 @@ class SmsProvider(Protocol):
         """
         ...
 
+    async def fetch(self, provider_id: str) -> SentSms | None:
+        """One message by its name; null when there is none. Raises like `find`."""
+        ...
+
 
 class PushProvider(Protocol):
     """Sends pushes; cannot be asked afterwards."""
 
     async def send(self, push: Push) -> Outcome:
         """Send one; never raises for what the provider or the network does."""
+        ...
+
+
+class TopicProvider(Protocol):
+    """Lets devices follow topics; either may be repeated, and then changes nothing."""
+
+    async def subscribe(self, address: str, topic: str) -> Outcome:
+        """Let an address follow a topic; never raises for what the provider or the network does."""
+        ...
+
+    async def unsubscribe(self, address: str, topic: str) -> Outcome:
+        """Let it follow the topic no more. Raises like `subscribe`."""
         ...
 
 

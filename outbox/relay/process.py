@@ -1,32 +1,22 @@
-"""A relay process: wires the parts, runs them, and drains them on SIGTERM within a bound."""
+"""A relay process: runs its parts, and drains them on SIGTERM within a bound."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from observability.exporting import tracing
 from observability.relay_metrics import RelayMetrics
-from outbox.domain.references import ReferenceSigner
-from outbox.domain.states import Lane
-from outbox.drafts import page_draft
+from observability.tracing import Tracer
+from outbox import heap
 from outbox.providers.wiring import Providers, providers
-from outbox.relay.applier import Applier
-from outbox.relay.caller import Caller
-from outbox.relay.clock import boot_time
-from outbox.relay.database import Session
-from outbox.relay.lanes import LaneWorker
-from outbox.relay.listener import Listener
-from outbox.relay.resolver import Resolver
-from outbox.relay.settler import Settler
-from outbox.relay.upkeep import Upkeep
-from outbox.sealing import Sealer
+from outbox.relay.auditor import PART as AUDIT
+from outbox.relay.parts import Parts
 from outbox.settings import Settings
 from outbox.store.connect import Connection, Role, connect
 
@@ -35,104 +25,29 @@ _log = logging.getLogger(__name__)
 DRAIN_S = 15.0
 """A provider call and its settle fit in; what is left then is claimed again after its lease."""
 
-_SAFETY_SLOTS = {Lane.SAFETY: 96}
-_OTHER_SLOTS = {Lane.CODES: 32, Lane.TRANSACTIONAL: 256, Lane.BULK: 128}
-
-
-class _Part(Protocol):
-    async def run(self) -> None: ...
-
-    def stop(self) -> None: ...
-
 
 class Relay:
     """All parts of one relay."""
 
-    def __init__(self, settings: Settings, made: Providers, metrics: RelayMetrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        made: Providers,
+        metrics: RelayMetrics,
+        tracer: Tracer | None = None,
+    ) -> None:
         """Wire everything; nothing runs yet."""
-        self._settings = settings
-        self._metrics = metrics
-        self._sessions: list[Session] = []
-        sealer = Sealer(settings.keys, settings.lookup_keys)
-        caller = Caller(
-            sms=made.sms,
-            push=made.push,
-            pager=made.pager,
-            senders=made.senders,
-            sealer=sealer,
-            signer=ReferenceSigner(settings.keys),
-            resolver=Resolver(sms=made.sms, jitter=random.random),
-            clock=boot_time,
-            jitter=random.random,
-        )
+        url = settings.require_database()
 
-        def worker(name: str, slots: dict[Lane, int], poll_s: float, refill: float) -> LaneWorker:
-            made_worker = LaneWorker(
-                name=name,
-                slots=slots,
-                session=self._session(name),
-                caller=caller,
-                sealer=sealer,
-                metrics=metrics,
-                clock=boot_time,
-                poll_s=poll_s,
-                refill_at=refill,
-            )
-            made_worker.settler = Settler(
-                session=self._session(f"{name}-settle"),
-                page=lambda shard, summary: page_draft(sealer, shard=shard, summary=summary),
-                written=made_worker.written,
-                metrics=metrics,
-                linger_s=0.0 if Lane.SAFETY in slots else 0.003,
-            )
-            return made_worker
+        async def open_connection(part: str) -> Connection:
+            role = Role.AUDITOR if part == AUDIT else Role.RELAY
+            return await connect(url, role, application=f"pruuf-relay-{part}")
 
-        # The safety lane shares nothing with the others but the process.
-        self._workers = [
-            worker("safety", _SAFETY_SLOTS, 0.25, 0.02),
-            worker("others", _OTHER_SLOTS, 1.0, 0.15),
-        ]
-        self._applier = Applier(
-            session=self._session("inbox"),
-            sealer=sealer,
-            metrics=metrics,
-            wake_lane=self._wake_lane,
-        )
-        self._listener = Listener(
-            session=self._session("listen"),
-            wake_lane=self._wake_lane,
-            wake_inbox=self._applier.wake,
-        )
-        self._upkeep = Upkeep(
-            session=self._session("upkeep"),
-            metrics=metrics,
-            in_flight=self._in_flight,
-        )
-
-    def _session(self, part: str) -> Session:
-        async def open_connection() -> Connection:
-            url = self._settings.require_database()
-            return await connect(url, Role.RELAY, application=f"pruuf-relay-{part}")
-
-        session = Session(open_connection, part=part, metrics=self._metrics)
-        self._sessions.append(session)
-        return session
-
-    def _wake_lane(self, lane: int) -> None:
-        for worker in self._workers:
-            if lane in worker.lanes:
-                worker.wake()
-
-    def _in_flight(self) -> dict[int, int]:
-        held: dict[int, int] = {}
-        for worker in self._workers:
-            held |= worker.busy()
-        return held
+        self.parts = Parts(settings, made, metrics, open_connection, tracer)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then drain."""
-        settlers = [worker.settler for worker in self._workers if worker.settler is not None]
-        parts: list[_Part] = [self._applier, self._listener, self._upkeep, *self._workers]
+        parts, settlers = self.parts.running, self.parts.settlers
         async with asyncio.TaskGroup() as group:
             settling = [group.create_task(settler.run()) for settler in settlers]
             running = [group.create_task(part.run()) for part in parts]
@@ -143,15 +58,15 @@ class Relay:
                 part.stop()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
-                    for worker in self._workers:
+                    for worker in self.parts.workers:
                         await worker.drain()
                     for settler in settlers:
                         settler.stop()
                     await asyncio.gather(*settling)
-                    await self._upkeep.sign_off()
+                    await self.parts.upkeep.sign_off()
             for task in [*settling, *running, waiting]:
                 task.cancel()
-        for session in self._sessions:
+        for session in self.parts.sessions:
             await session.drop()
 
 
@@ -177,8 +92,12 @@ async def serve(settings: Settings, *, ready: Callable[[], None] | None = None) 
             stack.callback(thread.join)
             stack.callback(server.server_close)
             stack.callback(server.shutdown)
-        relay = Relay(settings, made, metrics)
+        tracer = await stack.enter_async_context(
+            tracing(settings.tracing, service="pruuf-relay", counts=metrics.spans),
+        )
+        relay = Relay(settings, made, metrics, tracer)
         running = asyncio.create_task(relay.run(stop))
+        heap.settle()
         if ready is not None:
             ready()
         await running

@@ -7,9 +7,9 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from uuid import UUID
 
 from observability.relay_metrics import RelayMetrics
-from outbox.domain.ids import new_id
 from outbox.domain.states import Lane
 from outbox.relay.database import Session
 from outbox.store.connect import TRANSACTION_TIMEOUT_S, Connection
@@ -32,14 +32,15 @@ class Upkeep:
         self,
         *,
         session: Session,
+        relay: UUID,
         metrics: RelayMetrics,
         in_flight: Callable[[], dict[int, int]],
     ) -> None:
-        """``in_flight`` tells the claims in hand by lane."""
+        """``relay`` lists this process; ``in_flight`` tells the claims in hand by lane."""
         self._session = session
         self._metrics = metrics
         self._in_flight = in_flight
-        self._id = new_id(0)
+        self._id = relay
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:

@@ -1,0 +1,120 @@
+"""Daily: ages devices without contact, and asks those that were long unheard of for a proof.
+
+The proof is a push that shows nothing, at low priority; the app acknowledges it like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+
+from observability.relay_metrics import RelayMetrics
+from outbox.domain.content import Content
+from outbox.domain.ids import SHARDS
+from outbox.domain.policy import Policy
+from outbox.domain.readiness import PROOF
+from outbox.domain.states import Lane
+from outbox.drafts import draft, own_event
+from outbox.relay.database import Session
+from outbox.sealing import Sealer
+from outbox.store import ageing, notices
+from outbox.store.connect import Connection
+
+_log = logging.getLogger(__name__)
+
+_FIRST_WITHIN_S = 600.0
+_EVERY_S = 86_400.0
+_AT_ONCE = 200
+
+
+class DevicesAge:
+    """One connection, one loop; any relay may, one at a time for each shard."""
+
+    def __init__(
+        self,
+        *,
+        session: Session,
+        sealer: Sealer,
+        policy: Policy,
+        metrics: RelayMetrics,
+        wake_lane: Callable[[int], None],
+    ) -> None:
+        """``wake_lane`` is told where a push became due."""
+        self._session = session
+        self._sealer = sealer
+        self._policy = policy
+        self._metrics = metrics
+        self._wake_lane = wake_lane
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Look once a day until stopped; the first time soon, as a relay may not live for a day."""
+        pause_s = _FIRST_WITHIN_S * random.random()  # noqa: S311 - jitter
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self.look()
+            pause_s = _EVERY_S * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+
+    async def look(self) -> None:
+        """Go through all shards once."""
+        for shard in range(SHARDS):
+            await self._session.persist(partial(self._age, shard))
+            after: str | None = ""
+            while after is not None and not self._stopping.is_set():
+                after = await self._session.persist(partial(self._ask, shard, after))
+        await self._session.persist(self._count)
+
+    async def _age(self, shard: int, connection: Connection) -> None:
+        async with connection.transaction():
+            if not await ageing.take(connection, shard):
+                return
+            aged = await ageing.age(connection, shard)
+        if aged != ageing.Aged():
+            _log.info(
+                "devices of shard %d: %d became stale, %d dead, %d were heard of again",
+                shard,
+                aged.stale,
+                aged.dead,
+                aged.fresh,
+            )
+
+    async def _ask(self, shard: int, after: str, connection: Connection) -> str | None:
+        """Ask some for a proof; after whom to go on, null at the end."""
+        async with connection.transaction():
+            if not await ageing.take(connection, shard):
+                return None
+            asked = await ageing.unproven(connection, shard, after=after, limit=_AT_ONCE)
+            for recipient in asked:
+                proof = draft(
+                    self._sealer,
+                    kind=PROOF,
+                    recipient=recipient,
+                    locale="en-US",
+                    # Nothing is shown.
+                    content=Content(title="", body=""),
+                    shard=shard,
+                    policy=self._policy,
+                )
+                event = own_event(
+                    self._sealer, type_=PROOF, subject=recipient, notifications=(proof,)
+                )
+                await notices.insert(connection, event)
+        if not asked:
+            return None
+        self._wake_lane(Lane.BULK)
+        return asked[-1]
+
+    async def _count(self, connection: Connection) -> None:
+        numbers = await ageing.counted(connection)
+        for state, number in zip(("fresh", "stale", "dead"), numbers, strict=True):
+            self._metrics.devices.labels(state).set(number)
