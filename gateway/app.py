@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
-from gateway import events, health, notifications, problem_pages, receipts, recipients, webhooks
+from gateway import (
+    accounts,
+    acknowledging,
+    actions,
+    events,
+    health,
+    holds,
+    inbound,
+    inbox,
+    notifications,
+    opening,
+    problem_pages,
+    readiness,
+    receipts,
+    recipients,
+    stream,
+    stripe_webhooks,
+    topics,
+    verifications,
+    webhooks,
+)
 from gateway.failures import HANDLERS
+from gateway.head import HeadAndOptions
 from gateway.health import Readings
 from gateway.measuring import Measured
 from gateway.openapi import openapi_config
 from gateway.resources import open_resources
+from gateway.shedding import Shedding
+from gateway.single import SingleEvents
 from outbox.settings import Settings
 
 MAX_BODY_BYTES = 1024 * 1024
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     events.router,
+    stream.router,
     recipients.router,
+    opening.router,
+    readiness.router,
+    topics.router,
     notifications.router,
+    actions.router,
     receipts.router,
+    verifications.router,
+    accounts.router,
     webhooks.router,
+    inbound.router,
+    stripe_webhooks.router,
+    inbox.router,
+    holds.router,
+    acknowledging.router,
     health.router,
     problem_pages.router,
 )
@@ -38,6 +74,7 @@ def create_app(settings: Settings) -> Litestar:
         async with open_resources(settings) as resources:
             app.state.resources = resources
             app.state.readings = Readings(resources)
+            measured.tracer = resources.tracer
             yield
 
     app = Litestar(
@@ -49,5 +86,8 @@ def create_app(settings: Settings) -> Litestar:
         # Faults are logged where they are turned into a problem (`gateway.failures`).
         logging_config=None,
     )
-    app.asgi_handler = Measured(app.asgi_handler)
+    # Set when the process is to end: what could go on for ever stops itself.
+    app.state.draining = asyncio.Event()
+    measured = Measured(Shedding(SingleEvents(app, HeadAndOptions(app.asgi_handler))))
+    app.asgi_handler = measured
     return app

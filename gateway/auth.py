@@ -33,6 +33,9 @@ FRESH_S = 5.0
 _AHEAD_S = 3.0
 """A key in use is read again in the background before it is stale: no request waits for it."""
 
+_WITHIN_S = 5.0
+"""Longest that a request waits for the answer."""
+
 _NOTE_S = 60.0
 _MOST_KNOWN = 4096
 _UNKNOWN_AT_ONCE = 4
@@ -60,13 +63,21 @@ class KeyRing:
         self._note_use = note_use
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._reading: dict[str, asyncio.Task[_Known]] = {}
         # Made-up ids must not take all database connections.
         self._strangers = asyncio.Semaphore(_UNKNOWN_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def authorize(self, authorization: str | None, scope: Scope) -> StoredKey:
-        """The caller's key, or a `Problem`: 401, 403 without the scope, 503 when unknowable."""
+    async def authorize(
+        self,
+        authorization: str | None,
+        scope: Scope,
+        *others: Scope,
+    ) -> StoredKey:
+        """The caller's key, or a `Problem`: 401, 403 without the scope, 503 when unknowable.
+
+        One of ``others`` will do as well.
+        """
         if authorization is None:
             raise _missing()
         kind, _, token = authorization.partition(" ")
@@ -82,7 +93,7 @@ class KeyRing:
         if key is None or not hmac.compare_digest(key.secret_hash, secret_hash):
             raise _unknown()
         self._look_after(known, key_id, now)
-        if scope not in key.scopes:
+        if key.scopes.isdisjoint((scope, *others)):
             challenge = f'Bearer realm="pruuf", error="insufficient_scope", scope="{scope}"'
             detail = f"this key lacks the scope {scope}"
             raise Problem(SCOPE, detail, headers={"WWW-Authenticate": challenge})
@@ -90,29 +101,42 @@ class KeyRing:
 
     async def close(self) -> None:
         """End what runs in the background."""
-        for task in self._tasks:
+        running = [*self._tasks, *self._reading.values()]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _read(self, key_id: str) -> _Known:
-        """Read a key for a request that waits; requests for the same key wait together."""
-        lock = self._locks.setdefault(key_id, asyncio.Lock())
+        """Read a key for a request that waits; all that wait for the same key share one answer.
+
+        One after the other they would each wait for a database that hangs.
+        """
+        reading = self._reading.get(key_id)
+        if reading is None:
+            reading = asyncio.get_running_loop().create_task(self._read_once(key_id))
+            self._reading[key_id] = reading
+            reading.add_done_callback(lambda done: self._forget(key_id, done))
         try:
-            async with lock:
-                known = self._known.get(key_id)
-                if known is not None and self._clock() - known.read_at <= FRESH_S:
-                    return known
-                if known is not None and known.key is not None:
-                    return await self._store(key_id)
-                async with self._strangers:
-                    return await self._store(key_id)
+            async with asyncio.timeout(_WITHIN_S):
+                # Shielded: a client that goes away must not end it for the others.
+                return await asyncio.shield(reading)
         except _AWAY as error:
             _log.warning("an API key cannot be checked: %s", type(error).__name__)
             detail = "the key cannot be checked while the database is away"
             raise unavailable(detail) from error
-        finally:
-            if not lock.locked():
-                self._locks.pop(key_id, None)
+
+    async def _read_once(self, key_id: str) -> _Known:
+        known = self._known.get(key_id)
+        if known is not None and known.key is not None:
+            return await self._store(key_id)
+        async with self._strangers:
+            return await self._store(key_id)
+
+    def _forget(self, key_id: str, done: asyncio.Task[_Known]) -> None:
+        del self._reading[key_id]
+        if not done.cancelled():
+            # Also where nobody waits any more: what failed was told, or does not matter.
+            done.exception()
 
     async def _store(self, key_id: str) -> _Known:
         # Taken before the question: the answer is at least as fresh as this.
@@ -169,18 +193,18 @@ def _unknown() -> Problem:
     return Problem(UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
 
 
-def requires(scope: Scope) -> Guard:
-    """A guard that lets pass whose key has this scope; the key is then ``request.auth``."""
+def requires(scope: Scope, *others: Scope) -> Guard:
+    """A guard that lets pass whose key has this scope, or one of ``others``.
+
+    The key is then ``request.auth``.
+    """
 
     async def guard(
         connection: ASGIConnection[Any, Any, Any, Any],
         _: BaseRouteHandler,
     ) -> None:
-        # Guards run on OPTIONS too, which says no more than the schema and carries no key.
-        if connection.scope.get("method") == "OPTIONS":
-            return
         ring: KeyRing = connection.app.state.resources.keys
         authorization = connection.headers.get("authorization")
-        connection.scope["auth"] = await ring.authorize(authorization, scope)
+        connection.scope["auth"] = await ring.authorize(authorization, scope, *others)
 
     return guard

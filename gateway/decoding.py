@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,6 +24,9 @@ _FIELD = re.compile(
 _INDEX = re.compile(r"\$\[(?P<index>\d+)\]")
 _SEGMENT = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>[^\]]*)\]")
 _LONGEST_NAME = 64
+_END = r"\Z"
+"""Ends our patterns; those who read an error may know only ``$``."""
+
 
 _WORDS = {
     "str": "a string",
@@ -42,10 +45,17 @@ _SAID = (
 )
 
 
-def require_media_type(header: str | None, accepted: tuple[str, ...]) -> str:
-    """The media type of a Content-Type header if it is accepted, in UTF-8; else a 415."""
-    name, *parameters = (part.strip().lower() for part in (header or "").split(";"))
+def require_media_type(headers: Mapping[str, str], accepted: tuple[str, ...]) -> str:
+    """The media type of a body if it is accepted, in UTF-8 and not compressed; else a 415."""
+    header = headers.get("content-type") or ""
+    name, *parameters = (part.strip().lower() for part in header.split(";"))
     charsets = [p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")]
+    coding = headers.get("content-encoding")
+    if coding is not None and coding.strip().lower() not in {"", "identity"}:
+        error = FieldError("header.content-encoding", "a content coding", "none, or identity")
+        detail = "bodies are read as they are, without a content coding"
+        accept = {"Accept-Encoding": "identity"}
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, detail, errors=[error], headers=accept)
     if name in accepted and all(charset in {"utf-8", "us-ascii"} for charset in charsets):
         return name
     got = "nothing" if not name else ("another encoding" if name in accepted else "another type")
@@ -60,7 +70,7 @@ def decode(decoder: msgspec.json.Decoder[T], raw: bytes, *, batch: bool = False)
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise invalid([field_error(str(error), decoder.type, batch=batch)]) from None
+        raise invalid([field_error(str(error), decoder.type, raw, batch=batch)]) from None
     except msgspec.DecodeError as error:
         # The parser's own words name a byte's position at most, never the byte.
         got = "nothing" if not raw else f"text that is not JSON ({error})"
@@ -71,8 +81,17 @@ def decode(decoder: msgspec.json.Decoder[T], raw: bytes, *, batch: bool = False)
         raise invalid([FieldError("$", "JSON nested too deeply", "at most a few levels")]) from None
 
 
-def field_error(message: str, expected: Any, *, batch: bool = False) -> FieldError:  # noqa: ANN401 - a type
-    """Turn msgspec's message into path, got and accepted; ``expected`` is what was decoded into."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+def field_error(
+    message: str,
+    expected: Any,  # noqa: ANN401 - a type
+    raw: bytes,
+    *,
+    batch: bool = False,
+) -> FieldError:
+    """Turn msgspec's message into path, got and accepted; ``raw`` was decoded into ``expected``."""
     place = _AT.search(message)
     path = place["path"] if place else "$"
     said = message[: place.start()] if place else message
@@ -81,6 +100,7 @@ def field_error(message: str, expected: Any, *, batch: bool = False) -> FieldErr
     if batch and (found := _INDEX.match(path)):
         index, path = int(found["index"]), "$" + path[found.end() :]
         types = list(_inside(types, None))
+    types = _meant(types, raw, index)
     for segment in _SEGMENT.finditer(path):
         types = list(_inside(types, segment["name"]))
     field = _FIELD.match(said)
@@ -89,8 +109,26 @@ def field_error(message: str, expected: Any, *, batch: bool = False) -> FieldErr
         if field["what"] == "missing required":
             accepted = _described(_inside(types, name))
             return FieldError(f"{path}.{name}", "nothing", accepted, index)
-        return FieldError(f"{path}.{name}", "an unknown field", _fields(types), index)
+        # What looks like no name may be a value in the wrong place: somebody's name or number.
+        shown = name if _NAME.fullmatch(name) else "…"
+        return FieldError(f"{path}.{shown}", "an unknown field", _fields(types), index)
     return FieldError(path, _got(said), _described(types), index)
+
+
+def _meant(types: list[inspect.Type], raw: bytes, index: int | None) -> list[inspect.Type]:
+    """Of tagged types the one that the sender named, if any: only its fields are of interest."""
+    tagged = [each for each in _flat(types) if isinstance(each, inspect.StructType)]
+    if not any(each.tag_field for each in tagged):
+        return types
+    try:
+        # Slow, but only on the way to a 400.
+        sent: Any = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return types
+    one = sent if index is None else sent[index]
+    if not isinstance(one, dict):
+        return types
+    return [each for each in tagged if one.get(str(each.tag_field)) == each.tag] or types
 
 
 def _got(said: str) -> str:
@@ -164,7 +202,7 @@ _NAMES: dict[type[inspect.Type], str] = {
 
 def _word(each: inspect.Type) -> str:
     if isinstance(each, inspect.StrType):
-        pattern = f" matching {each.pattern}" if each.pattern else ""
+        pattern = f" matching {each.pattern.replace(_END, '$')}" if each.pattern else ""
         return f"a string{_bounds(each.min_length, each.max_length, ' characters')}{pattern}"
     if isinstance(each, inspect.CollectionType):
         return f"an array{_bounds(each.min_length, each.max_length, ' items')}"

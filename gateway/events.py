@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request, Response, Router, post
 from msgspec import Struct
 
+from gateway import examples
+from gateway.accept import answer, commit, errors_of, is_urgent, known_to, trace_of
 from gateway.auth import requires
 from gateway.decoding import decode, require_media_type
-from gateway.prepare import Known, Preparer, faults_of, needs_lookup, prepare_all
-from gateway.problems import KEY_REUSED, FieldError, Problem, invalid
+from gateway.documented import Answer, Body, documented
+from gateway.prepare import prepare_all
+from gateway.problems import KEY_REUSED, invalid
 from gateway.resources import Resources, resources_of
-from gateway.schemas import Event, many, one
-from outbox.domain.intake import NewEvent
-from outbox.domain.states import Lane
-from outbox.store.intake import Accepted, ConflictError
-from outbox.store.intake import Request as IntakeRequest
+from gateway.schemas import Batch, Event, many, one
 from outbox.store.keys import Scope
-from outbox.store.recipients import find_recipients
 
 _SINGLE = ("application/json", "application/cloudevents+json")
 _BATCH = "application/cloudevents-batch+json"
-_REPLAY = {"Idempotent-Replay": "true"}
+PATH = "/v1/events"
+REPLAY = {"Idempotent-Replay": "true"}
+"""A header of answers that repeat an earlier one."""
 
 
 class NotificationAnswer(Struct, frozen=True):
@@ -39,7 +39,9 @@ class EventAnswer(Struct, frozen=True):
     """What an accepted event became."""
 
     event_id: str
+    """Names it from now on; not the id that the backend gave it."""
     duplicate: bool
+    """It was accepted before: the ids are the same as then."""
     notifications: list[NotificationAnswer]
 
 
@@ -49,105 +51,90 @@ class BatchAnswer(Struct, frozen=True):
     results: list[EventAnswer]
 
 
-def _answer(accepted: Accepted) -> bytes:
-    # Put together from what is stored: the hot path encodes nothing twice.
-    duplicate = "true" if accepted.duplicate else "false"
-    return (
-        f'{{"event_id":"{accepted.event}","duplicate":{duplicate},'
-        f'"notifications":{accepted.answer}}}'
-    ).encode()
+async def accept_one(
+    resources: Resources,
+    headers: Mapping[str, str],
+    raw: bytes,
+) -> tuple[bytes, bool]:
+    """The answer to one event after its commit, and whether it repeats an earlier one.
+
+    ``headers`` by their names in lower case. Raises what the route's problems are made of.
+    """
+    require_media_type(headers, _SINGLE)
+    answers, replay = await _accept(resources, [decode(one, raw)], headers, batch=False)
+    return answers[0], replay
 
 
-def _refuse_faulty(events: Sequence[Event], known: dict[str, Known], *, batch: bool) -> None:
+async def _accept(
+    resources: Resources,
+    events: Sequence[Event],
+    headers: Mapping[str, str],
+    *,
+    batch: bool,
+) -> tuple[list[bytes], bool]:
+    known = await known_to(resources, events)
     errors = [
-        FieldError(fault.path, fault.got, fault.accepted, index if batch else None)
+        error
         for index, event in enumerate(events)
-        for fault in faults_of(event, known)
+        for error in errors_of(event, known, index=index if batch else None)
     ]
     if errors:
         raise invalid(errors)
-
-
-async def _known(resources: Resources, events: Sequence[Event]) -> dict[str, Known]:
-    """Stored recipients for the Contacts of whom the events say no number; most need none."""
-    wanted = [contact for event in events for contact in needs_lookup(event)]
-    if not wanted:
-        return {}
-    async with resources.engine.connect() as connection:
-        return dict(await find_recipients(connection, resources.sealer, wanted))
-
-
-async def _commit(
-    resources: Resources,
-    events: tuple[NewEvent, ...],
-    *,
-    batch: bool,
-) -> list[Accepted]:
-    lanes = {n.lane for event in events for n in event.notifications}
-    urgent = Lane.SAFETY in lanes or any(event.keep_key for event in events)
-    try:
-        accepted = await resources.intake.submit(
-            IntakeRequest(events),
-            weight=len(events),
-            first=urgent,
-        )
-    except ConflictError as conflict:
-        error = FieldError(
-            "$.id",
-            "a source and id that came before with other content",
-            "a new id, or exactly what was sent first",
-            conflict.index if batch else None,
-        )
-        where = f"event {conflict.index}" if batch else "the event"
-        detail = f"{where} repeats a source and id with other content; nothing was stored"
-        raise Problem(KEY_REUSED, detail, errors=[error]) from None
-    for lane in lanes | ({int(Lane.SAFETY)} if urgent else set()):
-        resources.waker.wake(lane)
-    for event, answer in zip(events, accepted, strict=True):
-        if not answer.duplicate:
-            resources.metrics.events_accepted.labels(event.type).inc()
-    return accepted
+    prepared = prepare_all(resources.preparer, events, known, trace_of(headers, events))
+    accepted = await commit(resources, prepared, urgent=is_urgent(prepared), batch=batch)
+    return [answer(each) for each in accepted], all(each.duplicate for each in accepted)
 
 
 @post(
-    "/v1/events",
+    PATH,
     guards=[requires(Scope.EVENTS)],
     status_code=202,
-    operation_id="PostEvents",
-    tags=["events"],
-    summary="Post one event or a batch",
-    description=(
-        "Takes a CloudEvents 1.0 JSON event, or up to 500 as application/cloudevents-batch+json. "
-        "202 means that the event and all that is to be sent for it are committed. Idempotent by "
-        "source and id; in a batch one bad event refuses all."
+    opt=documented(
+        scope=Scope.EVENTS,
+        bodies={
+            **{each: Body(Event, examples.EVENTS) for each in _SINGLE},
+            _BATCH: Body(Batch, examples.BATCH),
+        },
+        answers={
+            202: Answer(
+                "Committed, with everything that is to be sent; for a batch all of it",
+                (EventAnswer, BatchAnswer),
+                examples={
+                    "one event": examples.ACCEPTED,
+                    "the same again": examples.REPLAYED,
+                    "a batch": {"results": [examples.ACCEPTED]},
+                },
+                headers={"Idempotent-Replay": "`true` if all of it was accepted before"},
+            ),
+        },
+        problems=(KEY_REUSED,),
     ),
+    tags=["events"],
 )
 async def post_events(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Accept events."""
+    """Post one event or a batch. 202 means that all that follows from it is committed.
+
+    A CloudEvents 1.0 JSON event, or up to 500 as `application/cloudevents-batch+json`, where one
+    bad event refuses all. Idempotent by `source` and `id`: the same content again changes nothing
+    and is answered with the same ids, other content is refused. Extension attributes are ignored;
+    unknown fields inside `data` are refused.
+    """
     resources = resources_of(request)
-    media = require_media_type(request.headers.get("content-type"), (*_SINGLE, _BATCH))
-    batch = media == _BATCH
+    headers = request.headers
+    batch = require_media_type(headers, (*_SINGLE, _BATCH)) == _BATCH
     raw = await request.body()
-    events = tuple(decode(many, raw, batch=True)) if batch else (decode(one, raw),)
-    known = await _known(resources, events)
-    _refuse_faulty(events, known, batch=batch)
-    prepared = prepare_all(
-        Preparer(resources.sealer),
-        events,
-        known,
-        request.headers.get("traceparent"),
-    )
-    accepted = await _commit(resources, prepared, batch=batch)
-    answers = [_answer(each) for each in accepted]
-    body = b'{"results":[' + b",".join(answers) + b"]}" if batch else answers[0]
-    replay = all(each.duplicate for each in accepted)
+    if batch:
+        events = decode(many, raw, batch=True)
+        answers, replay = await _accept(resources, events, headers, batch=True)
+        body = b'{"results":[' + b",".join(answers) + b"]}"
+    else:
+        body, replay = await accept_one(resources, headers, raw)
     return Response(
         body,
         status_code=202,
         media_type="application/json",
-        headers=_REPLAY if replay else None,
+        headers=REPLAY if replay else None,
     )
 
 
 router = Router("/", route_handlers=[post_events])
-

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import traceback
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -18,20 +17,20 @@ import psycopg
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
-from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway import problems
+from gateway.head import with_head
 from gateway.problems import FieldError, Problem
+from observability.logs import places
+from outbox.store.connect import UNABLE
 from outbox.store.group_commit import DataRefusedError, NotDurableError
 
 _log = logging.getLogger(__name__)
 
-_AnyRequest = Request[Any, Any, Any]
-
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
-"""The database is away, overloaded or a standby: worth another try, whatever was asked."""
+AWAY = UNABLE
+"""The database is away, overloaded, full or a standby: worth another try, whatever was asked."""
 
 _BY_STATUS = {
     HTTPStatus.NOT_FOUND: (problems.NOT_FOUND, "no such address"),
@@ -49,7 +48,8 @@ _BY_STATUS = {
 _GONE = "client disconnected prematurely"
 """The framework's only mark of a client that went away while it sent."""
 
-_MISMATCH = re.compile(r"Expected `(?P<accepted>[^`]*)`(?:, got `(?P<got>[^`]*)`)?")
+_MISMATCH = re.compile(r"Expected `(?P<type>[^`]*)`(?P<bound>[^,`]*)(?:, got `(?P<got>[^`]*)`)?")
+_TYPES = {"int": "a whole number", "int | null": "a whole number", "bool": "true or false"}
 
 
 def unavailable(detail: str, retry_after_s: int = problems.RETRY_AFTER_S) -> Problem:
@@ -57,50 +57,45 @@ def unavailable(detail: str, retry_after_s: int = problems.RETRY_AFTER_S) -> Pro
     return Problem(problems.UNAVAILABLE, detail, retry_after_s=retry_after_s)
 
 
-def _problem(_: _AnyRequest, error: Problem) -> Response[bytes]:
-    return problems.response(error)
+def problem_of(error: Exception, where: str) -> Problem:  # noqa: PLR0911 - one per class
+    """What a client may know of an exception; ``where`` is said in the log of a fault of ours."""
+    match error:
+        case Problem():
+            return error
+        case NotDurableError():
+            return unavailable(error.detail, error.retry_after_s)
+        case DataRefusedError():
+            # Its text is the class of the server's error, which names no value.
+            got = f"content that cannot be stored ({error})"
+            return problems.invalid([FieldError("$", got, "text without NUL")])
+        case DBAPIError() if isinstance(error.orig, psycopg.Error):
+            return problem_of(error.orig, where)
+        case _ if isinstance(error, AWAY):
+            _log.warning("the database failed a request: %s", type(error).__name__)
+            return unavailable("the database cannot be reached")
+        case PoolTimeoutError():
+            _log.warning("no database connection came free: %s", type(error).__name__)
+            return unavailable("the database is busy")
+        case HTTPException():
+            return _http(error, where)
+        case _:
+            return _unexpected(error, where)
 
 
-def _not_durable(_: _AnyRequest, error: NotDurableError) -> Response[bytes]:
-    return problems.response(unavailable(error.detail, error.retry_after_s))
-
-
-def _data_refused(_: _AnyRequest, error: DataRefusedError) -> Response[bytes]:
-    # Its text is the class of the server's error, which names no value.
-    refused = FieldError("$", f"content that cannot be stored ({error})", "text without NUL")
-    return problems.response(problems.invalid([refused]))
-
-
-def _driver(request: _AnyRequest, error: psycopg.Error) -> Response[bytes]:
-    if isinstance(error, AWAY):
-        _log.warning("the database failed a request: %s", type(error).__name__)
-        return problems.response(unavailable("the database cannot be reached"))
-    return _unexpected(request, error)
-
-
-def _wrapped(request: _AnyRequest, error: DBAPIError) -> Response[bytes]:
-    cause = error.orig
-    if isinstance(cause, psycopg.Error):
-        return _driver(request, cause)
-    return _unexpected(request, error)
-
-
-def _busy(_: _AnyRequest, error: PoolTimeoutError) -> Response[bytes]:
-    _log.warning("no database connection came free: %s", type(error).__name__)
-    return problems.response(unavailable("the database is busy"))
-
-
-def _http(request: _AnyRequest, error: HTTPException) -> Response[bytes]:
+def _http(error: HTTPException, where: str) -> Problem:
     status = HTTPStatus(error.status_code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         if error.detail == _GONE:
             _log.info("a client went away in the middle of its request")
-            return problems.response(Problem(problems.INVALID, "the request ended early"))
-        return _unexpected(request, error)
+            return Problem(problems.INVALID, "the request ended early")
+        return _unexpected(error, where)
     if status in _BY_STATUS:
         kind, detail = _BY_STATUS[status]
-        return problems.response(Problem(kind, detail, headers=error.headers))
-    return problems.response(problems.invalid(_parameters(error.extra)))
+        headers = {name.title(): value for name, value in (error.headers or {}).items()}
+        if "Allow" in headers:
+            headers["Allow"] = with_head(headers["Allow"])
+        return Problem(kind, detail, headers=headers)
+    return problems.invalid(_parameters(error.extra))
 
 
 def _parameters(extra: dict[str, Any] | list[Any] | None) -> Sequence[FieldError]:
@@ -111,42 +106,29 @@ def _parameters(extra: dict[str, Any] | list[Any] | None) -> Sequence[FieldError
     found = []
     for entry in entries:
         said = _MISMATCH.match(str(entry.get("message", "")))
-        path = f"{entry.get('source', 'query')}.{entry.get('key', '')}"
-        accepted = said["accepted"] if said else "see the description of this parameter"
-        got = (said["got"] if said else None) or "another value"
-        found.append(FieldError(path, got, accepted.replace("|", "or")))
+        source = getattr(entry.get("source"), "value", "query")
+        accepted = "text as documented"
+        if said is not None:
+            accepted = _TYPES.get(said["type"], "text") + said["bound"]
+        got = "text" if said is not None and said["got"] else "another value"
+        found.append(FieldError(f"{source}.{entry.get('key', '')}", got, accepted))
     if not found:
         found.append(FieldError("request", "something malformed", "a request as documented"))
     return found
 
 
-def _unexpected(request: _AnyRequest, error: Exception) -> Response[bytes]:
+def _unexpected(error: Exception, where: str) -> Problem:
     instance = f"urn:uuid:{uuid4()}"
-    chain: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        frames = "".join(traceback.format_tb(cause.__traceback__))
-        chain.append(f"{type(cause).__module__}.{type(cause).__qualname__}\n{frames}")
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    _log.error(
-        "fault %s in %s %s: %s",
-        instance,
-        request.scope["method"],
-        request.scope.get("path_template", "unmatched"),
-        "caused by ".join(chain),
-    )
+    _log.error("fault %s in %s: %s", instance, where, places(error))
     detail = "a fault of this service; it was logged under this instance"
-    return problems.response(Problem(problems.INTERNAL, detail, instance=instance))
+    return Problem(problems.INTERNAL, detail, instance=instance)
 
 
-HANDLERS: ExceptionHandlersMap = {
-    Problem: _problem,
-    NotDurableError: _not_durable,
-    DataRefusedError: _data_refused,
-    psycopg.Error: _driver,
-    DBAPIError: _wrapped,
-    PoolTimeoutError: _busy,
-    HTTPException: _http,
-    Exception: _unexpected,
-}
+def answer_to(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The answer to a request that ended in an exception."""
+    where = f"{request.scope['method']} {request.scope.get('path_template', 'unmatched')}"
+    return problems.response(problem_of(error, where))
+
+
+HANDLERS: ExceptionHandlersMap = {Exception: answer_to}
 """For the app: every exception becomes problem details."""

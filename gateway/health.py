@@ -12,11 +12,12 @@ from typing import Any
 import psycopg
 from litestar import Request, Response, Router, get
 from msgspec import Struct
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from gateway import examples
 from gateway.documented import Answer, documented
 from gateway.resources import Resources, resources_of
 from outbox.store import tables
@@ -131,7 +132,7 @@ def healthz() -> Alive:
     "/readyz",
     opt=documented(
         answers={
-            200: Answer("Able to accept events", Readiness),
+            200: Answer("Able to accept events", Readiness, examples={"no relay": examples.READY}),
             503: Answer("Not able to accept events", Readiness),
         },
     ),
@@ -147,12 +148,14 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[Readiness]:
 @get(
     "/metrics",
     sync_to_thread=False,
-    opt=documented(answers={200: Answer("Figures", str, "text/plain; version=1.0.0")}),
+    opt=documented(answers={200: Answer("Figures", str, "text/plain")}),
 )
 def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Everything this process counts, in the Prometheus text format."""
-    figures = generate_latest(resources_of(request).metrics.registry)
-    return Response(figures, media_type=CONTENT_TYPE_LATEST)
+    """Everything this process counts, as Prometheus' text, or as OpenMetrics if asked for."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    # The framework adds the character set to every text.
+    media_type, _, _ = content_type.partition("; charset")
+    return Response(encode(resources_of(request).metrics.registry), media_type=media_type)
 
 
-router = Router("/", route_handlers=[healthz, readyz, metrics], tags=["Health"])
+router = Router("/", route_handlers=[healthz, readyz, metrics], tags=["health"])

@@ -10,10 +10,11 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Router, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway import examples
 from gateway.auth import requires
 from gateway.documented import Answer, documented
 from gateway.problems import NOT_FOUND, FieldError, Problem, invalid
@@ -25,6 +26,8 @@ from outbox.store.reading import run_async
 from outbox.store.views import STATES, Event, Filter, Notification, Summary
 
 Read = TypeVar("Read")
+EventId = Annotated[str, PathParameter(description="`event_id` of the answer to its post.")]
+NotificationId = Annotated[str, PathParameter(description="As the answer to the post lists it.")]
 
 _GUARDS = [requires(Scope.READ)]
 _MOST = 200
@@ -61,13 +64,13 @@ def _id(text: str, what: str) -> UUID:
     guards=_GUARDS,
     opt=documented(
         scope=Scope.READ,
-        answers={200: Answer("The event", Event)},
-        problems=(404,),
+        answers={200: Answer("The event", Event, examples={"an alert": examples.EVENT})},
+        problems=(NOT_FOUND,),
     ),
-    tags=["Events"],
+    tags=["events"],
 )
-async def get_event(request: Request[Any, Any, Any], event: FromPath[str]) -> Event:
-    """Read an event by the ``event_id`` of its 202, with the notifications it became."""
+async def get_event(request: Request[Any, Any, Any], event: EventId) -> Event:
+    """Read an event by the `event_id` of its 202, with the notifications it became."""
     event_id = _id(event, "event")
     async with _snapshot(request) as connection:
         found = await run_async(connection, reads.event(event_id))
@@ -79,13 +82,20 @@ async def get_event(request: Request[Any, Any, Any], event: FromPath[str]) -> Ev
     guards=_GUARDS,
     opt=documented(
         scope=Scope.READ,
-        answers={200: Answer("The notification", Notification)},
-        problems=(404,),
+        answers={
+            200: Answer(
+                "The notification",
+                Notification,
+                examples={"by push after all": examples.NOTIFICATION},
+            ),
+        },
+        problems=(NOT_FOUND,),
     ),
+    tags=["notifications"],
 )
 async def get_notification(
     request: Request[Any, Any, Any],
-    notification: FromPath[str],
+    notification: NotificationId,
 ) -> Notification:
     """Read a notification with its timeline: attempts, receipts, decisions with their reasons."""
     notification_id = _id(notification, "notification")
@@ -97,19 +107,36 @@ async def get_notification(
 @get(
     "/v1/notifications",
     guards=_GUARDS,
-    opt=documented(scope=Scope.READ, answers={200: Answer("Newest first", NotificationList)}),
+    opt=documented(
+        scope=Scope.READ,
+        answers={
+            200: Answer(
+                "Newest first",
+                NotificationList,
+                examples={"the last part": {"items": [examples.SUMMARY], "next": None}},
+            ),
+        },
+    ),
+    tags=["notifications"],
 )
 async def list_notifications(  # noqa: PLR0913, PLR0917 - one per filter
     request: Request[Any, Any, Any],
     in_state: Annotated[
         str | None,
-        QueryParameter(name="state", description=", ".join(STATES)),
+        QueryParameter(
+            name="state",
+            description="Only those in this state",
+            schema_extra={"enum": list(STATES)},
+        ),
     ] = None,
     kind: Annotated[str | None, QueryParameter(max_length=128)] = None,
     recipient: Annotated[str | None, QueryParameter(max_length=128)] = None,
     since: Annotated[
         str | None,
-        QueryParameter(description="RFC 3339 time; those accepted at or after it"),
+        QueryParameter(
+            description="Only those accepted at or after this time",
+            schema_extra={"format": "date-time"},
+        ),
     ] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=_MOST)] = 50,
     cursor: Annotated[
@@ -141,7 +168,7 @@ def _filter(  # noqa: PLR0913, PLR0917 - one per filter
         for name, value in (("kind", kind), ("recipient", recipient))
         if value is not None and "\0" in value
     ]
-    moment = _moment(since, faults)
+    moment = moment_of(since, faults)
     before = None if cursor is None else listing.decode_cursor(cursor)
     if cursor is not None and before is None:
         faults.append(FieldError("query.cursor", "another value", "`next` of the part before"))
@@ -157,7 +184,8 @@ def _filter(  # noqa: PLR0913, PLR0917 - one per filter
     )
 
 
-def _moment(text: str | None, faults: list[FieldError]) -> datetime | None:
+def moment_of(text: str | None, faults: list[FieldError]) -> datetime | None:
+    """A time of the query, in UTC; what is wrong with it is added to ``faults``."""
     if text is None:
         return None
     try:
@@ -172,5 +200,4 @@ def _moment(text: str | None, faults: list[FieldError]) -> datetime | None:
 router = Router(
     "/",
     route_handlers=[get_event, get_notification, list_notifications],
-    tags=["Notifications"],
 )

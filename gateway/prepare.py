@@ -1,117 +1,38 @@
-"""From a decoded event to what the store takes: knowledge checked, plans chosen, texts sealed."""
+"""From a decoded event to what the store takes: plans chosen, texts sealed."""
 
 from __future__ import annotations
 
-import zoneinfo
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
-from typing import Protocol
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
-from gateway.schemas import CheckinConfirmed, CheckinMissed, Contact, Event, Member, MemberInvited
+from gateway import announcements, billing, cards
+from gateway.billing_schemas import BillingEvent
+from gateway.faults import Known
+from gateway.schemas import (
+    AlertContact,
+    AnnouncementPublished,
+    CheckinConfirmed,
+    CheckinMissed,
+    Contact,
+    Event,
+    Member,
+    MemberInvited,
+)
+from observability.tracing import SpanContext
+from outbox.domain.billing_facts import Fact
 from outbox.domain.content import Content
 from outbox.domain.ids import key_shard, new_id, shard_of
 from outbox.domain.intake import CheckedIn, Missed, NewEvent, NewNotification
 from outbox.domain.phones import problem_with
+from outbox.domain.policy import Policy
+from outbox.domain.zones import is_known as zone_is_known
 from outbox.drafts import draft, page_draft
 from outbox.sealing import Sealer
 
 _canonical = msgspec.json.Encoder(order="deterministic")
-
-
-class Fault(Struct, frozen=True):
-    """One thing that is wrong with an event."""
-
-    path: str
-    got: str
-    accepted: str
-
-
-class Known(Protocol):
-    """What is stored of a recipient, unsealed."""
-
-    @property
-    def name(self) -> str | None:
-        """Their name."""
-        ...
-
-    @property
-    def phone(self) -> str | None:
-        """E.164."""
-        ...
-
-    @property
-    def locale(self) -> str:
-        """BCP 47."""
-        ...
-
-    @property
-    def timezone(self) -> str:
-        """IANA name."""
-        ...
-
-
-def needs_lookup(event: Event) -> Iterator[str]:
-    """Ids of Contacts of whom the event says no number: stored recipients may have one."""
-    if not isinstance(event, MemberInvited):
-        for contact in event.data.contacts:
-            if contact.phone is None:
-                yield contact.id
-
-
-@cache
-def _zone_is_known(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, zoneinfo.ZoneInfoNotFoundError, OSError):
-        return False
-    return True
-
-
-def faults_of(event: Event, known: Mapping[str, Known]) -> list[Fault]:
-    """Everything that is wrong with an event beyond its structure."""
-    if isinstance(event, MemberInvited):
-        invitee = event.data.invitee
-        return [
-            *_phone_faults("$.data.invitee.phone", invitee.phone),
-            *_zone_faults("$.data.invitee.timezone", invitee.timezone),
-        ]
-    faults: list[Fault] = []
-    member = event.data.member
-    if event.subject != member.id:
-        faults.append(Fault("$.subject", "another id", "the same as $.data.member.id"))
-    if isinstance(event, CheckinMissed) and member.phone is None:
-        faults.append(Fault("$.data.member.phone", "nothing", "the Member's number in E.164"))
-    if member.phone is not None:
-        faults += _phone_faults("$.data.member.phone", member.phone)
-    for index, contact in enumerate(event.data.contacts):
-        path = f"$.data.contacts[{index}]"
-        faults += _zone_faults(f"{path}.timezone", contact.timezone)
-        # An alert is never refused for one Contact's number: that one starts at the next channel.
-        if isinstance(event, CheckinMissed):
-            continue
-        if contact.phone is not None:
-            faults += _phone_faults(f"{path}.phone", contact.phone)
-        elif contact.id not in known:
-            faults.append(
-                Fault(f"{path}.phone", "nothing", "a number in E.164, or the id of a stored recipient"),
-            )
-    return faults
-
-
-def _phone_faults(path: str, phone: str) -> list[Fault]:
-    problem = problem_with(phone)
-    return [] if problem is None else [Fault(path, problem, "a number in E.164, like +12025550123")]
-
-
-def _zone_faults(path: str, zone: str | None) -> list[Fault]:
-    if zone is None or _zone_is_known(zone):
-        return []
-    return [Fault(path, "an unknown time zone", "an IANA name, like America/New_York")]
 
 
 def _in_utc(event: Event) -> Event:
@@ -120,35 +41,61 @@ def _in_utc(event: Event) -> Event:
     replace = msgspec.structs.replace
     match event:
         case CheckinConfirmed():
-            return replace(event, time=time, data=replace(event.data, at=event.data.at.astimezone(UTC)))
+            return replace(
+                event, time=time, data=replace(event.data, at=event.data.at.astimezone(UTC))
+            )
         case CheckinMissed():
             due_at = event.data.due_at.astimezone(UTC)
             return replace(event, time=time, data=replace(event.data, due_at=due_at))
-        case MemberInvited():
+        case _:
             return replace(event, time=time)
 
 
 class Preparer:
-    """Seals events and chooses plans; holds no state but the keys."""
+    """Seals events and chooses plans; holds no state but keys and policy."""
 
-    def __init__(self, sealer: Sealer) -> None:
-        """Take the sealer that all rows are sealed with."""
+    def __init__(self, sealer: Sealer, policy: Policy, *, billing: bool = True) -> None:
+        """Take the sealer that all rows are sealed with, and the plans in force.
+
+        ``billing``: there is somebody to carry out what it asks for.
+        """
+        self._billing = billing
         self._sealer = sealer
+        self._policy = policy
 
     def prepare(
         self,
         event: Event,
         known: Mapping[str, Known],
         *,
-        traceparent: str | None,
+        trace: SpanContext | None,
+        index: int | None = None,
     ) -> NewEvent:
-        """The event as it will be stored; its faults have been ruled out before."""
+        """The event as it will be stored; its faults have been ruled out before.
+
+        Raises a 400 `Problem` for a billing event where there is no billing, and for a card's
+        number; ``index`` in a batch.
+        """
         shard = shard_of(event.subject)
         event_id = new_id(shard)
         encoded = _canonical.encode(_in_utc(event))
+        if not isinstance(event, CheckinMissed | CheckinConfirmed):
+            # An alert is never refused for what somebody wrote into a name.
+            cards.refuse(encoded, index=index)
         rule: CheckedIn | Missed | None = None
-        if isinstance(event, MemberInvited):
-            notifications: tuple[NewNotification, ...] = (self._invite(event, shard),)
+        fact: Fact | None = None
+        notifications: tuple[NewNotification, ...]
+        if isinstance(event, BillingEvent):
+            if not self._billing:
+                raise billing.refused(index)
+            fact = billing.fact_of(event, self._sealer)
+            notifications = (
+                billing.command_of(event, sealer=self._sealer, policy=self._policy, shard=shard),
+            )
+        elif isinstance(event, MemberInvited):
+            notifications = (self._invite(event, shard),)
+        elif isinstance(event, AnnouncementPublished):
+            notifications = self._announced(event, known, shard)
         else:
             notifications = self._to_contacts(event, known, shard)
             rule = (
@@ -166,11 +113,13 @@ class Preparer:
             subject=event.subject,
             occurred_at=event.time or datetime.now(UTC),
             content_hash=self._sealer.content_hash(encoded),
-            traceparent=traceparent,
+            traceparent=None if trace is None else trace.traceparent,
+            tracestate=None if trace is None else trace.state,
             data=self._sealer.seal(encoded, table="event", row=str(event_id), field="data"),
-            keep_key=isinstance(event, CheckinMissed),
+            keep_key=isinstance(event, CheckinMissed | BillingEvent),
             notifications=notifications,
             rule=rule,
+            fact=fact,
         )
 
     def _to_contacts(
@@ -192,6 +141,26 @@ class Preparer:
                 made[contact.id] = self._draft(kind, contact.id, locale, content, shard)
         return tuple(made.values())
 
+    def _announced(
+        self,
+        event: AnnouncementPublished,
+        known: Mapping[str, Known],
+        shard: int,
+    ) -> tuple[NewNotification, ...]:
+        return tuple(
+            draft(
+                self._sealer,
+                kind=str(event.__struct_config__.tag),
+                recipient=told.recipient,
+                locale=told.locale,
+                content=told.content,
+                shard=shard,
+                policy=self._policy,
+                plan_of=told.plan_of,
+            )
+            for told in announcements.told_of(event, known)
+        )
+
     def _invite(self, event: MemberInvited, shard: int) -> NewNotification:
         invitee = event.data.invitee
         content = Content(
@@ -208,7 +177,7 @@ class Preparer:
 
     def _page(self, event_id: UUID, event: CheckinMissed, shard: int) -> NewNotification:
         summary = f"Missed check-in of {event.subject} (event {event_id}): there is nobody to tell."
-        return page_draft(self._sealer, shard=shard, summary=summary)
+        return page_draft(self._sealer, shard=shard, summary=summary, policy=self._policy)
 
     def _draft(
         self,
@@ -225,18 +194,25 @@ class Preparer:
             locale=locale,
             content=content,
             shard=shard,
+            policy=self._policy,
         )
 
 
-def _content(contact: Contact, stored: Known | None, member: Member, at: datetime) -> Content:
-    phone = contact.phone or (stored.phone if stored else None)
+def _content(
+    contact: Contact | AlertContact,
+    stored: Known | None,
+    member: Member,
+    at: datetime,
+) -> Content:
+    given = (contact.phone, stored.phone if stored else None)
+    zone = contact.timezone or (stored.timezone if stored else "UTC")
     return Content(
-        phone=phone if phone is not None and problem_with(phone) is None else None,
+        phone=next((each for each in given if each and problem_with(each) is None), None),
         recipient_name=contact.name or (stored.name if stored else None),
         member_name=member.name,
         member_phone=member.phone,
         at=at,
-        timezone=contact.timezone or (stored.timezone if stored else "UTC"),
+        timezone=zone if zone_is_known(zone) else "UTC",
     )
 
 
@@ -244,7 +220,15 @@ def prepare_all(
     preparer: Preparer,
     events: Sequence[Event],
     known: Mapping[str, Known],
-    traceparent: str | None,
+    trace: SpanContext | None,
 ) -> tuple[NewEvent, ...]:
     """The events of one request."""
-    return tuple(preparer.prepare(event, known, traceparent=traceparent) for event in events)
+    return tuple(
+        preparer.prepare(
+            event,
+            known,
+            trace=trace,
+            index=index if len(events) > 1 else None,
+        )
+        for index, event in enumerate(events)
+    )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Annotated
 
 from litestar import MediaType, Response, Router, get
-from litestar.params import FromPath
+from litestar.params import PathParameter
 
+from gateway.documented import Answer, documented
 from gateway.problems import KINDS, NOT_FOUND, Kind, Problem
+
+ProblemName = Annotated[str, PathParameter(schema_extra={"enum": list(KINDS)})]
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -36,7 +40,11 @@ def _described(kind: Kind) -> str:
     )
 
 
-@get("/", sync_to_thread=False, include_in_schema=False)
+@get(
+    "/",
+    sync_to_thread=False,
+    opt=documented(answers={200: Answer("The list", str, "text/html")}),
+)
 def every_problem() -> Response[str]:
     """List every problem with its page."""
     rows = "".join(
@@ -46,8 +54,15 @@ def every_problem() -> Response[str]:
     return _page("Problems", f"<h1>Problems</h1><ul>{rows}</ul>")
 
 
-@get("/{name:str}", sync_to_thread=False, include_in_schema=False)
-def problem(name: FromPath[str]) -> Response[str]:
+@get(
+    "/{name:str}",
+    sync_to_thread=False,
+    opt=documented(
+        answers={200: Answer("Its page", str, "text/html")},
+        problems=(NOT_FOUND,),
+    ),
+)
+def problem(name: ProblemName) -> Response[str]:
     """Explain one problem."""
     kind = KINDS.get(name)
     if kind is None:
@@ -55,4 +70,4 @@ def problem(name: FromPath[str]) -> Response[str]:
     return _page(kind.title, _described(kind))
 
 
-router = Router("/problems", route_handlers=[every_problem, problem])
+router = Router("/problems", route_handlers=[every_problem, problem], tags=["problems"])

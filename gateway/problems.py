@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from litestar import Response
@@ -72,7 +73,8 @@ FORGED = Kind(
     "The signature is missing or not genuine",
     "Callbacks and receipts are believed by their signature alone, and this one does not fit."
     " Nothing was stored. If it should be genuine: for Twilio, PRUUF_PUBLIC_URL must be the very"
-    " address that Twilio calls and TWILIO_AUTH_TOKEN the account's token; for the app, the"
+    " address that Twilio calls and TWILIO_AUTH_TOKEN the account's token; for Stripe,"
+    " STRIPE_WEBHOOK_SECRETS must hold this endpoint's signing secret; for the app, the"
     " receipt_token must be passed on exactly as the push brought it.",
 )
 NOT_FOUND = Kind(
@@ -86,6 +88,13 @@ METHOD_NOT_ALLOWED = Kind(
     HTTPStatus.METHOD_NOT_ALLOWED,
     "This address does not take that method",
     "The address exists, the method does not. The Allow header lists those that do.",
+)
+SLOW = Kind(
+    "slow",
+    HTTPStatus.REQUEST_TIMEOUT,
+    "The request did not come in time",
+    "The head of a request may take ten seconds, its body half a minute; this one took longer, and"
+    " the connection was closed. Nothing was stored. Send it again on a new connection.",
 )
 CONFLICT = Kind(
     "conflict",
@@ -145,6 +154,7 @@ KINDS: Mapping[str, Kind] = {
         FORGED,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
+        SLOW,
         CONFLICT,
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
@@ -176,9 +186,11 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
         self.instance = instance
+        self.retry_after_s: int | None = None
         waits = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
         if kind.status in waits:
-            self.headers["Retry-After"] = str(retry_after_s or RETRY_AFTER_S)
+            self.retry_after_s = retry_after_s or RETRY_AFTER_S
+            self.headers["Retry-After"] = str(self.retry_after_s)
 
 
 def invalid(errors: Sequence[FieldError]) -> Problem:
@@ -190,7 +202,7 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     return Problem(INVALID, detail, errors=errors)
 
 
-class Details(Struct, frozen=True, omit_defaults=True):
+class ProblemDetails(Struct, frozen=True, omit_defaults=True):
     """The body of every error answer."""
 
     type: str
@@ -201,20 +213,44 @@ class Details(Struct, frozen=True, omit_defaults=True):
     instance: str | None = None
 
 
+class ProblemLine(ProblemDetails, frozen=True, omit_defaults=True, kw_only=True):
+    """A problem with one line of a stream."""
+
+    line: int
+    """From 1, empty lines counted."""
+    retry_after_s: int | None = None
+    """How long to wait before this line is sent again; absent if that is of no use."""
+
+
+def _members(problem: Problem) -> dict[str, Any]:
+    return {
+        "type": problem.kind.type,
+        "title": problem.kind.title,
+        "status": int(problem.kind.status),
+        "detail": problem.detail,
+        "errors": problem.errors,
+        "instance": problem.instance,
+    }
+
+
+def encoded(problem: Problem) -> bytes:
+    """The body of the answer for a problem."""
+    return msgspec.json.encode(ProblemDetails(**_members(problem)))
+
+
 def response(problem: Problem) -> Response[bytes]:
     """The answer for a problem."""
-    kind = problem.kind
-    details = Details(
-        type=kind.type,
-        title=kind.title,
-        status=int(kind.status),
-        detail=problem.detail,
-        errors=problem.errors,
-        instance=problem.instance,
-    )
     return Response(
-        msgspec.json.encode(details),
-        status_code=int(kind.status),
+        encoded(problem),
+        status_code=int(problem.kind.status),
         media_type=MEDIA_TYPE,
         headers=problem.headers,
+    )
+
+
+def as_line(problem: Problem, line: int) -> bytes:
+    """The answer for one line of a stream, without its end."""
+    members = _members(problem)
+    return msgspec.json.encode(
+        ProblemLine(**members, line=line, retry_after_s=problem.retry_after_s),
     )

@@ -9,9 +9,10 @@ from litestar import Request, Response, Router, post
 from litestar.params import RawBody
 from msgspec import Meta, Struct
 
+from gateway import examples
 from gateway.callbacks import keep
 from gateway.decoding import JSON, decode, require_media_type
-from gateway.documented import Answer, documented
+from gateway.documented import Answer, Body, documented
 from gateway.problems import FORGED, Problem
 from gateway.resources import resources_of
 from outbox.domain.callbacks import Callback
@@ -36,15 +37,14 @@ _decoder = msgspec.json.Decoder(PushReceipt)
     "/push",
     status_code=204,
     opt=documented(
-        bodies={"application/json": PushReceipt},
-        example={"receipt_token": "from the push's data", "event": "received"},
+        bodies={"application/json": Body(PushReceipt, {"it came": examples.PUSH_RECEIPT})},
         answers={204: Answer("Stored, now or before")},
-        problems=(403,),
+        problems=(FORGED,),
     ),
 )
 async def push_receipt(request: Request[Any, Any, Any], body: RawBody) -> Response[None]:
     """Acknowledge a push. Repeatable; needs no key, as the token is the permission."""
-    require_media_type(request.headers.get("content-type"), JSON)
+    require_media_type(request.headers, JSON)
     receipt = decode(_decoder, body)
     resources = resources_of(request)
     reference = resources.signer.verify(receipt.receipt_token, Purpose.PUSH_RECEIPT)
@@ -63,4 +63,4 @@ async def push_receipt(request: Request[Any, Any, Any], body: RawBody) -> Respon
     return Response(None, status_code=204)
 
 
-router = Router("/v1/receipts", route_handlers=[push_receipt], tags=["Receipts"])
+router = Router("/v1/receipts", route_handlers=[push_receipt], tags=["receipts"])

@@ -10,27 +10,40 @@ from litestar import Request, Response, Router, delete, get, put
 from litestar.params import PathParameter, RawBody
 from msgspec import Meta, Struct
 
+from gateway import cards, examples, following
 from gateway.auth import requires
 from gateway.decoding import JSON, decode, require_media_type
-from gateway.documented import Answer, documented
+from gateway.documented import Answer, Body, documented
+from gateway.envelope import Label
 from gateway.problems import NOT_FOUND, FieldError, Problem, invalid
 from gateway.resources import resources_of
-from gateway.schemas import Label, Locale, Number, Zone
+from gateway.schemas import Locale, Number, Zone
 from outbox.domain.phones import problem_with
 from outbox.domain.zones import is_known
-from outbox.store import devices, recipients
+from outbox.store import billing_erasure, devices, erasures, recipients, topics
 from outbox.store.devices import StoredDevice
 from outbox.store.keys import Scope
 from outbox.store.recipients import StoredRecipient
 
-_ID = r"^[^\x00-\x20\x7f]+\Z"
+# What an address can hold: as ids elsewhere, but without its separator.
+_ID = r"^[^\x00-\x20\x7f/]+\Z"
 RecipientId = Annotated[
     str,
-    PathParameter(max_length=128, pattern=_ID, description="The recipient's id, yours to choose."),
+    PathParameter(
+        min_length=1,
+        max_length=128,
+        pattern=_ID,
+        description="The recipient's id, yours to choose.",
+    ),
 ]
 DeviceId = Annotated[
     str,
-    PathParameter(max_length=128, pattern=_ID, description="The device's id, the app's to choose."),
+    PathParameter(
+        min_length=1,
+        max_length=128,
+        pattern=_ID,
+        description="The device's id, the app's to choose.",
+    ),
 ]
 
 
@@ -81,6 +94,7 @@ class RecipientAnswer(Struct, frozen=True, kw_only=True):
 _recipient_body = msgspec.json.Decoder(RecipientBody)
 _device_body = msgspec.json.Decoder(DeviceBody)
 _GUARDS = [requires(Scope.RECIPIENTS)]
+_STORED = {"a Contact": examples.RECIPIENT_STORED}
 
 
 def _answer(stored: StoredRecipient, known: list[StoredDevice]) -> RecipientAnswer:
@@ -112,11 +126,10 @@ def _faults(body: RecipientBody) -> list[FieldError]:
     guards=_GUARDS,
     opt=documented(
         scope=Scope.RECIPIENTS,
-        bodies={"application/json": RecipientBody},
-        example={"phone": "+12025550123", "name": "Bob", "timezone": "America/New_York"},
+        bodies={"application/json": Body(RecipientBody, {"a Contact": examples.RECIPIENT})},
         answers={
-            200: Answer("Replaced", RecipientAnswer),
-            201: Answer("Stored for the first time", RecipientAnswer),
+            200: Answer("Replaced", RecipientAnswer, examples=_STORED),
+            201: Answer("Stored for the first time", RecipientAnswer, examples=_STORED),
         },
     ),
 )
@@ -125,23 +138,29 @@ async def put_recipient(
     recipient: RecipientId,
     body: RawBody,
 ) -> Response[RecipientAnswer]:
-    """Store or replace a recipient. Its devices stay as they are."""
-    require_media_type(request.headers.get("content-type"), JSON)
+    """Store or replace a recipient. Its devices stay, and follow the topic of a new language."""
+    require_media_type(request.headers, JSON)
     wanted = decode(_recipient_body, body)
+    cards.refuse(body)
+    cards.refuse_id("recipient", recipient)
     if faults := _faults(wanted):
         raise invalid(faults)
     resources = resources_of(request)
+    locale = wanted.locale or recipients.DEFAULT_LOCALE
     async with resources.engine.begin() as connection:
+        changes = await topics.new_language(connection, resources.sealer, recipient, locale)
+        commands = await following.issue(resources, connection, recipient, changes)
         stored, new = await recipients.put_recipient(
             connection,
             resources.sealer,
             recipient,
             name=wanted.name,
             phone=wanted.phone,
-            locale=wanted.locale,
+            locale=locale,
             timezone=wanted.timezone,
         )
         known = await devices.devices_of(connection, recipient)
+    following.wake(resources, commands)
     return Response(_answer(stored, known), status_code=201 if new else 200)
 
 
@@ -150,8 +169,8 @@ async def put_recipient(
     guards=_GUARDS,
     opt=documented(
         scope=Scope.RECIPIENTS,
-        answers={200: Answer("The recipient", RecipientAnswer)},
-        problems=(404,),
+        answers={200: Answer("The recipient", RecipientAnswer, examples=_STORED)},
+        problems=(NOT_FOUND,),
     ),
 )
 async def get_recipient(
@@ -174,9 +193,22 @@ async def get_recipient(
     opt=documented(scope=Scope.RECIPIENTS, answers={204: Answer("Nothing of it is left")}),
 )
 async def erase_recipient(request: Request[Any, Any, Any], recipient: RecipientId) -> None:
-    """Erase a person and all their devices; the same again is fine."""
-    async with resources_of(request).engine.begin() as connection:
+    """Erase a person and all their devices, which follow nothing more; the same again is fine.
+
+    The address of an account of this id goes at once, too; what was charged, and why, stays. What
+    is pending for them is withdrawn within seconds, and a relay empties all that was stored of them
+    until now: texts, names and numbers, in whatever names them. `pruuf erasures` tells when it is
+    done. An opt-out is kept, as a hash; what comes later is new, and lives.
+    """
+    resources = resources_of(request)
+    async with resources.engine.begin() as connection:
+        changes = await topics.forget(connection, resources.sealer, recipient)
+        # The account before the erasure, in which order a relay locks them, too.
+        await billing_erasure.forget_email(connection, recipient)
+        await erasures.ask(connection, resources.sealer, recipient)
         await recipients.erase_recipient(connection, recipient)
+        commands = await following.issue(resources, connection, recipient, changes)
+    following.wake(resources, commands)
 
 
 @put(
@@ -184,8 +216,7 @@ async def erase_recipient(request: Request[Any, Any, Any], recipient: RecipientI
     guards=_GUARDS,
     opt=documented(
         scope=Scope.RECIPIENTS,
-        bodies={"application/json": DeviceBody},
-        example={"token": "fcm-token", "address_kind": "token", "platform": "ios"},
+        bodies={"application/json": Body(DeviceBody, {"a phone": examples.DEVICE})},
         answers={204: Answer("Registered")},
     ),
 )
@@ -195,11 +226,15 @@ async def put_device(
     device: DeviceId,
     body: RawBody,
 ) -> Response[None]:
-    """Register a device, or its new address; the recipient need not be stored before."""
-    require_media_type(request.headers.get("content-type"), JSON)
+    """Register a device, or its new address; the recipient need not be stored before.
+
+    A new address follows the topics that the old one did.
+    """
+    require_media_type(request.headers, JSON)
     wanted = decode(_device_body, body)
     resources = resources_of(request)
     async with resources.engine.begin() as connection:
+        old = await topics.address_of(connection, resources.sealer, recipient, device)
         await devices.put_device(
             connection,
             resources.sealer,
@@ -209,6 +244,10 @@ async def put_device(
             address_kind=wanted.address_kind,
             platform=wanted.platform,
         )
+        new = topics.Address(wanted.token, wanted.address_kind)
+        changes = await topics.new_address(connection, recipient, device, old=old, new=new)
+        commands = await following.issue(resources, connection, recipient, changes)
+    following.wake(resources, commands)
     return Response(None, status_code=204)
 
 
@@ -222,13 +261,17 @@ async def delete_device(
     recipient: RecipientId,
     device: DeviceId,
 ) -> None:
-    """Forget a device; the same again is fine."""
-    async with resources_of(request).engine.begin() as connection:
+    """Forget a device, which follows nothing more; the same again is fine."""
+    resources = resources_of(request)
+    async with resources.engine.begin() as connection:
+        changes = await topics.forget(connection, resources.sealer, recipient, device)
         await devices.delete_device(connection, recipient, device)
+        commands = await following.issue(resources, connection, recipient, changes)
+    following.wake(resources, commands)
 
 
 router = Router(
     "/v1/recipients",
     route_handlers=[put_recipient, get_recipient, erase_recipient, put_device, delete_device],
-    tags=["Recipients"],
+    tags=["recipients"],
 )

@@ -11,14 +11,31 @@ from contextlib import contextmanager, suppress
 import uvicorn
 
 from gateway.app import create_app
+from gateway.connections import Crowd, Patience, Why, places, protocol
+from gateway.resources import Resources
+from outbox import heap
 from outbox.settings import Settings
 
+_PART_S = 1.0
+"""From the signal until idle connections are closed: an answer in between ends its connection, so
+that hardly anybody asks on one that is being closed, and hears nothing."""
+
+_LAST = (b"connection", b"close")
 _DRAIN_S = 10
 _KEEP_ALIVE_S = 65
 """Longer than the idle time of common load balancers, so that they close first."""
 
 _BACKLOG = 2048
 _MAX_HEAD_BYTES = 64 * 1024
+_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+]
+"""Of every answer; pages say what they may load themselves."""
+
+_UNREAD_MS = 120_000
+"""A peer that takes nothing of what waits for it is cut off: closing alone would wait for it."""
 
 
 class _Server(uvicorn.Server):
@@ -30,7 +47,21 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        heap.settle()
         self._announce()
+
+    def part(self) -> float:
+        """Let each answer be the last one of its connection; seconds until all may be closed."""
+        if not self.started or not self.server_state.connections:
+            return 0.0
+        # Both: uvicorn makes the ones from the others once a second.
+        self.config.encoded_headers = [*self.config.encoded_headers, _LAST]
+        self.server_state.default_headers = [*self.server_state.default_headers, _LAST]
+        return _PART_S
+
+    def end(self) -> None:
+        """Close what is idle, and finish what is open."""
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -40,7 +71,11 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket; `OSError` when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # Handed down to every connection.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+    return listener
 
 
 async def serve(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
@@ -53,19 +88,30 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
     listener = _listen(settings.host, settings.port)
     port = int(listener.getsockname()[1])
 
+    def resources() -> Resources:
+        opened: Resources = app.state.resources
+        return opened
+
+    def cut(why: Why) -> None:
+        resources().metrics.connections_cut.labels(why).inc()
+
+    crowd = Crowd(places(), cut)
+
     def announce() -> None:
+        resources().metrics.connections.set_function(lambda: len(crowd))
         if ready is not None:
             ready(port)
 
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=protocol(crowd, Patience()),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
+            headers=_HEADERS,
             proxy_headers=False,
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
@@ -75,12 +121,17 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
         announce,
     )
 
-    def stop() -> None:
-        # A second signal does not wait for those who are slow.
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if app.state.draining.is_set():
+            # A second signal does not wait for those who are slow.
+            server.force_exit = True
+            server.end()
+            return
+        app.state.draining.set()
+        loop.call_later(server.part(), server.end)
+
     handled = []
     for number in (signal.SIGTERM, signal.SIGINT):
         # Only the main thread may; elsewhere the caller cancels.
@@ -91,7 +142,8 @@ async def serve(settings: Settings, *, ready: Callable[[int], None] | None = Non
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
-        stop()
+        app.state.draining.set()
+        server.end()
         await serving
         raise
     finally:

@@ -2,202 +2,116 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
+import sys
 import time
-import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import psycopg
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gateway.cli.outcome import Exit, err, fail, out
-from gateway.cli.send import Sender, batches_of, post_all
-from gateway.cli.supervisor import Supervisor
-from gateway.demo.report import Result, collect, show, still_open
+from gateway.cli.database import answered, data_dir, embedded, report
+from gateway.cli.outcome import Exit, err, fail, out, print_json, say
+from gateway.cli.sending import AwayError
+from gateway.cli.signals import Stopped, run
+from gateway.cli.supervisor import Supervisor, told
+from gateway.demo import invitation
+from gateway.demo.place import CrowdedError, Place, place
+from gateway.demo.play import play
+from gateway.demo.report import show
 from gateway.demo.stack import Stack, StackError
-from gateway.demo.story import Happening, Person, Story
-from outbox.providers.transport import PooledTransport
-from outbox.settings import default_data_dir, load
+from outbox.settings import Settings, SettingsError, load
 from outbox.store import keys
 from outbox.store.connect import owner_engine
-from outbox.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from outbox.store.keys import Scope
 from outbox.store.migrate import migrate
 
-_FINISH_S = 180.0
-
-
-def _say(text: str) -> None:
-    err.print(f"[dim]·[/] {text}")
+_TRIES = 3
+"""Starts of everything: a port may be taken between being found free and being used."""
 
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Check the outcome, then end.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="The result for programs.")] = False,  # noqa: FBT002
 ) -> None:
-    """Play a day: embedded Postgres, simulated Twilio and FCM, gateway, relay, dashboard."""
-    started = time.monotonic()
-    folder = _folder()
-    settings = load({"PRUUF_DATA_DIR": str(folder)}, cwd=folder)
-    embedded = EmbeddedPostgres(folder, say=_say)
+    """Play a day: embedded Postgres, simulated providers, gateway, relay, dashboard."""
+    finished = False
     try:
-        url, ours = embedded.ensure()
-    except EmbeddedPostgresError as error:
-        fail(Exit.UNREACHABLE, "the embedded Postgres does not start", remedy=str(error))
-    try:
-        migrate(url)
-        settings = msgspec.structs.replace(settings, database_url=url)
-        with Supervisor() as children:
-            stack = Stack(settings, folder, children)
-            try:
-                stack.start(_say)
-            except StackError as error:
-                fail(Exit.UNREACHABLE, str(error))
-            secret = _key(url)
-            result = asyncio.run(_play(stack, url, secret, started))
+        with _running() as (stack, settings, children, began):
+            url = settings.require_database()
+            with owner_engine(url).begin() as connection:
+                name = f"demo {datetime.now(UTC):%Y-%m-%d %H:%M}"
+                key = keys.create(connection, name=name, scopes=list(Scope)).secret
+            result = run(
+                play(stack.addresses, database_url=url, key=key, began=began, say=say),
+            )
+            try_it = invitation.curl(stack.addresses.gateway, key, run=f"{int(time.time()):x}")
             if as_json:
-                out.print_json(msgspec.json.encode(result).decode())
+                print_json({**msgspec.to_builtins(result), "curl": None if once else try_it})
             else:
-                show(result, out)
+                show(result, out, logs=settings.data_dir / "logs")
+            finished = True
             if once:
+                err.print("all of it ends now; without --once it runs on until Ctrl-C")
                 raise typer.Exit(Exit.FINE if result.ok else Exit.BAD_NEWS)
             if not as_json:
-                _invite_to_play(stack, secret)
-            raise typer.Exit(children.run())
-    finally:
-        if ours:
-            embedded.stop()
+                _invite(settings, try_it)
+            err.print("Ctrl-C ends everything.")
+            raise typer.Exit(told(children.first_to_end()))
+    except Stopped as stopped:
+        err.print("stopped; nothing of the demonstration is left running")
+        raise typer.Exit(Exit.FINE if finished and not once else stopped.exit_code) from None
 
 
-def _key(url: str) -> str:
-    with owner_engine(url).begin() as connection:
-        name = f"demo {datetime.now(UTC):%Y-%m-%d %H:%M}"
-        return keys.create(connection, name=name, scopes=list(Scope)).secret
+@contextmanager
+def _running() -> Iterator[tuple[Stack, Settings, Supervisor, float]]:
+    """Everything up, in a place of its own; all of it ends with the context."""
+    began = time.monotonic()
+    try:
+        with place(data_dir()) as found:
+            # Its keys are made before there is a database to be sealed with them.
+            settings = _settings(found)
+            with embedded(found.folder, alone=True) as url, answered(), Supervisor() as children:
+                migrate(url)
+                settings = msgspec.structs.replace(settings, database_url=url)
+                yield _started(settings, found, children), settings, children, began
+    except (StackError, AwayError) as error:
+        fail(Exit.UNREACHABLE, str(error))
+    except CrowdedError as error:
+        fail(Exit.UNREACHABLE, str(error), remedy="Stop one of them with Ctrl-C.")
+    except OSError as error:
+        what = f"{error.filename or 'the data folder'} cannot be used: {error.strerror or error}"
+        fail(Exit.UNREACHABLE, what, remedy="Set PRUUF_DATA_DIR to a folder of yours.")
 
 
-async def _play(stack: Stack, url: str, secret: str, started: float) -> Result:
-    at = stack.addresses
-    story = Story(f"{int(time.time()):x}")
-    since = datetime.now(UTC)
-    async with PooledTransport(total_timeout_s=30.0) as transport:
-        sender = Sender(url=at.gateway, key=secret, transport=transport, patience_s=30, on_wait=_say)
-        happenings: list[Happening] = []
-        registered: set[str] = set()
-
-        async def register() -> None:
-            """Register the devices of the people that the story has brought in so far."""
-            for person in story.people:
-                if person.device is not None and person.id not in registered:
-                    registered.add(person.id)
-                    await _register(person, transport, at.gateway, secret)
-
-        for title, happening in story.scenes():
-            await register()
-            await sender.post([(len(happenings), msgspec.json.encode(happening.event))])
-            _say(title)
-            happenings.append(happening)
-        batch = story.batch()
-        await register()
-        with _progress() as progress:
-            task = progress.add_task(f"posting {len(batch):,} more events", total=len(batch))
-            await post_all(
-                batches_of(msgspec.json.encode(happening.event) for happening in batch),
-                sender,
-                on_batch=lambda n: progress.advance(task, n),
-            )
-        happenings += batch
-        await _until_final(url, story.source, len(happenings))
-        ledger_url = f"{at.simulators}/_sim/ledger?since={since:%Y-%m-%dT%H:%M:%SZ}"
-        ledger = await asyncio.to_thread(_read, ledger_url)
-    with psycopg.connect(url, autocommit=True) as database:
-        return collect(
-            database,
-            source=story.source,
-            happenings=happenings,
-            ledger=ledger,
-            seconds=time.monotonic() - started,
-            addresses=at,
-        )
+def _settings(found: Place) -> Settings:
+    # Of the demonstration alone: neither the environment nor a .env of this folder gets in.
+    try:
+        return load({"PRUUF_DATA_DIR": str(found.folder)}, cwd=found.folder)
+    except SettingsError as error:
+        report(error)
 
 
-def _read(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - an address of ours
-        content: bytes = answer.read()
-        return content
+def _started(settings: Settings, found: Place, children: Supervisor) -> Stack:
+    for left in reversed(range(_TRIES)):
+        stack = Stack(settings, found, children)
+        try:
+            stack.start(say)
+        except StackError as error:
+            if not error.port_taken or not left:
+                raise
+            children.stop()
+            say("a port was taken meanwhile; trying others")
+        else:
+            return stack
+    raise AssertionError
 
 
-async def _register(
-    person: Person,
-    transport: PooledTransport,
-    gateway: str,
-    secret: str,
-) -> None:
-    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-    path = f"{gateway}/v1/recipients/{person.id}"
-    who = {"name": person.name, "phone": person.phone}
-    device = {"token": person.device, "address_kind": "fid", "platform": "ios"}
-    for url, value in ((path, who), (f"{path}/devices/phone", device)):
-        body = msgspec.json.encode(value)
-        answer = await transport.request("PUT", url, headers=headers, body=body)
-        if answer.status >= 300:  # noqa: PLR2004
-            msg = f"PUT {url} gave {answer.status}: {answer.body.decode()}"
-            raise StackError(msg)
-
-
-async def _until_final(url: str, source: str, total: int) -> None:
-    until = time.monotonic() + _FINISH_S
-    with psycopg.connect(url, autocommit=True) as database, _progress() as progress:
-        task = progress.add_task("delivering (receipt deadlines take 60 s)", total=total)
-        while time.monotonic() < until:
-            left = still_open(database, source)
-            progress.update(task, completed=max(0, total - left))
-            if left == 0:
-                return
-            await asyncio.sleep(0.5)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("  {task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )
-
-
-def _invite_to_play(stack: Stack, secret: str) -> None:
-    event = {
-        "specversion": "1.0",
-        "id": "try-1",
-        "source": "me",
-        "type": "checkin.missed",
-        "time": "2026-11-23T09:00:00Z",
-        "subject": "m_1",
-        "data": {
-            "member": {"id": "m_1", "name": "Alice", "phone": "+15557654321"},
-            "contacts": [{"id": "c_1", "name": "Bob", "phone": "+15551234567"}],
-            "due_at": "2026-11-23T08:30:00Z",
-        },
-    }
-    out.print(" Try it:", markup=False)
-    typer.echo(
-        f"curl -s {stack.addresses.gateway}/v1/events -H 'Authorization: Bearer {secret}' \\\n"
-        f"  -H 'Content-Type: application/json' -d '{msgspec.json.encode(event).decode()}'",
-    )
-    out.print(" Ctrl-C ends everything.", markup=False)
-
-
-def _folder() -> Path:
-    given = os.environ.get("PRUUF_DATA_DIR")
-    home = Path(given) if given else default_data_dir(Path.cwd())
-    folder = home / "demo"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-    return folder
-
+def _invite(settings: Settings, curl: str) -> None:
+    command = sys.argv[0] if Path(sys.argv[0]).name == "pruuf" else "pruuf"
+    out.print(" Try it in another terminal; the answer names the notification:\n")
+    typer.echo(curl)
+    out.print(f"\n Its story:  PRUUF_DATA_DIR={settings.data_dir} {command} trace ID\n")

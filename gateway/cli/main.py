@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
+from typing import NoReturn
 
-import typer
-
-from gateway.cli import demo, doctor, keys, look, processes, send
-from gateway.cli.database import report
-from outbox.settings import SettingsError
-
-app = typer.Typer(
-    name="pruuf",
-    help=(
-        "Notification gateway of Pruuf: a missed check-in becomes somebody's knowledge, or a "
-        "person on call is told.\n\nExit codes: 0 fine, 1 bad news, 2 wrong use, 3 cannot reach "
-        "something."
-    ),
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-app.command()(demo.demo)
-app.command()(processes.up)
-app.command()(processes.gateway)
-app.command()(processes.relay)
-app.command()(processes.dashboard)
-app.command()(processes.simulate)
-app.command()(processes.migrate)
-app.add_typer(keys.app, name="key")
-app.command()(send.send)
-app.command()(look.trace)
-app.command()(look.stats)
-app.command()(doctor.doctor)
+_BROKEN_PIPE = 1
 
 
 def main() -> None:
     """Entry point of the console command."""
+    # While the rest is loaded there is nothing to put away.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from gateway.cli import signals, verbs  # noqa: PLC0415 - they take a moment
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that cannot show a character shows a question mark.
+            stream.reconfigure(errors="replace")
     try:
-        app()
-    except SettingsError as error:
-        try:
-            report(error)
-        except typer.Exit as stop:
-            sys.exit(stop.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        with signals.stoppable():
+            verbs.app()
+    except SystemExit as end:
+        _end(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def _end(code: int) -> NoReturn:
+    """Leave without taking the interpreter apart.
+
+    Everything is closed by now but the native HTTP client's threads: one that is about to give
+    the interpreter's lock back while it goes away aborts the process (seen as exit code -6).
+    """
+    logging.shutdown()
+    # Who does not read what goes wrong may still read how it ended.
+    with suppress(BrokenPipeError):
+        sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _BROKEN_PIPE
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from msgspec import Struct
 
-from gateway.cli.outcome import err
+from gateway.cli.outcome import Exit, clean, err
+from gateway.cli.signals import undisturbed
 
+_PR_SET_PDEATHSIG = 1
 _END_S = 25.0
 """A little more than a relay's drain."""
 
@@ -27,6 +32,23 @@ class Child(Struct, frozen=True, kw_only=True):
     cwd: str | None = None
     log: str | None = None
     """A file for its output; null shares ours."""
+    keep: Sequence[int] = ()
+    """Open files that it shall hold as long as it lives."""
+
+
+def _bound_to(parent: int) -> Callable[[], None] | None:
+    """Ends a child in order when we are killed and cannot do it ourselves (Linux)."""
+    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
+        # The kernel means the thread that started it, not the process.
+        return None
+    control = ctypes.CDLL(None).prctl
+
+    def bind() -> None:
+        control(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return bind
 
 
 class Process:
@@ -46,6 +68,8 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=tuple(child.keep),
+                preexec_fn=_bound_to(os.getpid()),  # noqa: PLW1509 - no lock is taken in it
             )
         finally:
             if output is not None:
@@ -98,38 +122,38 @@ class Supervisor:
 
     def start(self, child: Child) -> Process:
         """Start one more."""
-        process = Process(child)
-        self._processes.append(process)
+        with undisturbed():
+            process = Process(child)
+            self._processes.append(process)
         return process
 
     def stop(self) -> None:
         """SIGTERM to all, then SIGKILL to who has not ended within the bound."""
-        for process in reversed(self._processes):
-            process.terminate()
-        until = time.monotonic() + _END_S
-        for process in reversed(self._processes):
-            try:
-                process.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                err.print(f"[yellow]{process.name} did not end in time: killed[/]")
-                process.kill()
-        self._processes.clear()
+        with undisturbed():
+            for process in reversed(self._processes):
+                process.terminate()
+            until = time.monotonic() + _END_S
+            for process in reversed(self._processes):
+                try:
+                    process.wait(max(0.1, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    err.print(f"{process.name} did not end in time: killed")
+                    process.kill()
+            self._processes.clear()
 
-    def run(self) -> int:
-        """Wait for Ctrl-C or SIGTERM (0), or for the first child that ends by itself (1)."""
-        ended = False
-
-        def end(*_: object) -> None:
-            nonlocal ended
-            ended = True
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
-        while not ended:
+    def first_to_end(self) -> Process:
+        """Wait until one of them ends by itself."""
+        while True:
             for process in self._processes:
-                code = process.poll()
-                if code is not None:
-                    err.print(f"[bold red]✗[/] {process.name} ended by itself with exit code {code}")
-                    return 1
+                if process.poll() is not None:
+                    return process
             time.sleep(0.2)
-        return 0
+
+
+def told(process: Process) -> Exit:
+    """Say that a process ended by itself; the exit code that follows from it."""
+    code = process.poll() or 0
+    log = f"; its log: {process.child.log}" if process.child.log else ""
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    err.print(clean(f"✗ {process.name} ended by itself with {how}{log}"))
+    return Exit(code) if code in {Exit.WRONG_USE, Exit.UNREACHABLE} else Exit.BAD_NEWS

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from outbox import wording
 from outbox.simulators import magic
 
 BATCH = 2000
@@ -24,6 +25,11 @@ class Expected(Struct, frozen=True):
 
     state: str
     channel: str | None
+
+    def __str__(self) -> str:
+        """In words."""
+        by = f" by {wording.channel(self.channel)}" if self.channel else ""
+        return f"{wording.state(self.state)}{by}"
 
 
 SMS = Expected("delivered", "sms")
@@ -141,7 +147,9 @@ class Story:
             bad = n < _CONFIRMED_UNDELIVERED
             person = self._person(f"Contact {n}", _outcome(bad), device=bad)
             expected = PUSH if bad else SMS
-            made.append(self._checkin("checkin.confirmed", f"b{n}", f"Member {n}", person, expected))
+            made.append(
+                self._checkin("checkin.confirmed", f"b{n}", f"Member {n}", person, expected)
+            )
         for n in range(_MISSED):
             outcome = "undelivered_30005" if n < _MISSED_UNDELIVERED else "delivered"
             if _MISSED_UNDELIVERED <= n < _MISSED_UNDELIVERED + _MISSED_SILENT:

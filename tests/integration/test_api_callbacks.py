@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import httpx
 import psycopg
 import pytest
+from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from twilio.request_validator import RequestValidator
 
@@ -49,7 +50,7 @@ def reference(settings: Settings, purpose: Purpose, ordinal: int = 0) -> str:
 
 
 async def call(
-    client: AsyncTestClient,
+    client: AsyncTestClient[Litestar],
     fields: Mapping[str, str],
     *,
     query: str = "",
@@ -84,7 +85,7 @@ def opened(settings: Settings, row: tuple[Any, ...]) -> Callback:
 
 @pytest.mark.parametrize("token", AUTH_TOKENS)
 async def test_a_genuine_callback_is_stored_with_its_call(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     settings: Settings,
     database_url: str,
     token: str,
@@ -104,7 +105,7 @@ async def test_a_genuine_callback_is_stored_with_its_call(
 
 
 async def test_a_repeated_one_changes_nothing(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     settings: Settings,
     database_url: str,
 ) -> None:
@@ -119,7 +120,7 @@ async def test_a_repeated_one_changes_nothing(
 
 
 async def test_one_without_our_reference_is_kept_too(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     settings: Settings,
     database_url: str,
 ) -> None:
@@ -133,7 +134,7 @@ async def test_one_without_our_reference_is_kept_too(
 
 
 async def test_a_forged_one_leaves_nothing(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     settings: Settings,
     database_url: str,
 ) -> None:
@@ -157,7 +158,7 @@ async def test_a_forged_one_leaves_nothing(
             headers={**form, "X-Twilio-Signature": right},
         ),
         await anonymous.post(url, content=b"\xff\xfe=", headers={"X-Twilio-Signature": right}),
-        await anonymous.post(url, headers={"X-Twilio-Signature": "\xfc".encode("latin-1")}),
+        await anonymous.post(url, headers={b"X-Twilio-Signature": b"\xfc"}),
     ]
     for answer in forged:
         assert_problem(answer, 403, "forged")
@@ -167,7 +168,7 @@ async def test_a_forged_one_leaves_nothing(
 
 
 async def test_a_genuine_one_about_no_message_is_refused(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     database_url: str,
 ) -> None:
     assert_problem(await call(anonymous, {"MessageStatus": "sent"}), 400, "invalid")
@@ -176,7 +177,7 @@ async def test_a_genuine_one_about_no_message_is_refused(
 
 @pytest.mark.parametrize("event", ["received", "opened"])
 async def test_the_apps_receipt_is_stored_once(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     settings: Settings,
     database_url: str,
     event: str,
@@ -196,7 +197,7 @@ async def test_the_apps_receipt_is_stored_once(
 
 
 async def test_a_forged_receipt_leaves_nothing(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     settings: Settings,
     database_url: str,
 ) -> None:
@@ -238,7 +239,7 @@ async def test_while_the_database_is_away_the_provider_is_asked_to_come_back(
 
 
 async def test_relays_are_woken_after_the_commit(
-    anonymous: AsyncTestClient,
+    anonymous: AsyncTestClient[Litestar],
     database_url: str,
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as listener:

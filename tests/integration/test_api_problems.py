@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
-from gateway import notifications
 from gateway.problems import KINDS
+from outbox.store import reads
 
 _JSON = {"content-type": "application/json"}
 
@@ -79,14 +80,14 @@ _ANSWERS: list[tuple[str, str, dict[str, Any], int, str]] = [
 ]
 
 
-async def test_documented_answers(api: AsyncTestClient, database_url: str) -> None:
+async def test_documented_answers(api: AsyncTestClient[Litestar], database_url: str) -> None:
     for method, path, kwargs, status, name in _ANSWERS:
         assert_problem(await api.request(method, path, **kwargs), status, name)
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM recipient").fetchone() == (0,)
 
 
-async def test_405_names_the_methods(api: AsyncTestClient) -> None:
+async def test_405_names_the_methods(api: AsyncTestClient[Litestar]) -> None:
     answer = await api.post("/healthz")
     assert "GET" in answer.headers["allow"]
 
@@ -94,6 +95,8 @@ async def test_405_names_the_methods(api: AsyncTestClient) -> None:
 _FAULTS = [
     (b'{"phone": 5}', "$.phone", "a number"),
     (b'{"nick": "x"}', "$.nick", "an unknown field"),
+    (b'{"Bob Smith": "x"}', "$.…", "an unknown field"),
+    (b'{"+12025550123": "x"}', "$.…", "an unknown field"),
     (b'{"phone": "+1303555"}', "$.phone", "a number of a length"),
     (b'{"name": "a\\u0000b"}', "$.name", "another value"),
     (b'{"name": "\\ud800"}', "$", "text that is not JSON"),
@@ -103,7 +106,7 @@ _FAULTS = [
 ]
 
 
-async def test_an_error_names_path_and_kind_but_no_value(api: AsyncTestClient) -> None:
+async def test_an_error_names_path_and_kind_but_no_value(api: AsyncTestClient[Litestar]) -> None:
     for content, path, got in _FAULTS:
         answer = await api.put("/v1/recipients/c", content=content, headers=_JSON)
         [error] = assert_problem(answer, 400, "invalid")["errors"]
@@ -114,7 +117,7 @@ async def test_an_error_names_path_and_kind_but_no_value(api: AsyncTestClient) -
 
 
 async def test_a_fault_is_logged_without_its_message(
-    api: AsyncTestClient,
+    api: AsyncTestClient[Litestar],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -122,7 +125,7 @@ async def test_a_fault_is_logged_without_its_message(
         msg = "somebody's number +12025550123"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(notifications.reads, "event", explode)
+    monkeypatch.setattr(reads, "event", explode)
     with caplog.at_level(logging.ERROR):
         answer = await api.get("/v1/events/0192a000-0000-7000-8000-000000000001")
     problem = assert_problem(answer, 500, "internal")
@@ -134,7 +137,7 @@ async def test_a_fault_is_logged_without_its_message(
     assert "2025550123" not in logged + answer.text
 
 
-async def test_every_type_leads_to_its_page(anonymous: AsyncTestClient) -> None:
+async def test_every_type_leads_to_its_page(anonymous: AsyncTestClient[Litestar]) -> None:
     index = (await anonymous.get("/problems")).text
     for kind in KINDS.values():
         answer = await anonymous.get(kind.type)

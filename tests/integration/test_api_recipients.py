@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from outbox.domain.ids import shard_of
@@ -20,7 +21,7 @@ _BOB = {
 _PHONE = {"token": "the-secret-address", "address_kind": "token", "platform": "ios"}
 
 
-async def test_put_replaces_whole(api: AsyncTestClient) -> None:
+async def test_put_replaces_whole(api: AsyncTestClient[Litestar]) -> None:
     first = await api.put("/v1/recipients/c_1", json=_BOB)
     assert first.status_code == 201
     assert first.json().items() >= {**_BOB, "id": "c_1", "devices": []}.items()
@@ -33,7 +34,9 @@ async def test_put_replaces_whole(api: AsyncTestClient) -> None:
     assert got["created_at"] == first.json()["created_at"]
 
 
-async def test_nothing_personal_is_stored_in_clear(api: AsyncTestClient, database_url: str) -> None:
+async def test_nothing_personal_is_stored_in_clear(
+    api: AsyncTestClient[Litestar], database_url: str
+) -> None:
     await api.put("/v1/recipients/c_1", json=_BOB)
     await api.put("/v1/recipients/c_1/devices/d_1", json=_PHONE)
     with psycopg.connect(database_url) as connection:
@@ -45,7 +48,7 @@ async def test_nothing_personal_is_stored_in_clear(api: AsyncTestClient, databas
         assert all(value not in row[0] and hexed not in row[0] for row in rows)
 
 
-async def test_a_token_is_never_shown(api: AsyncTestClient) -> None:
+async def test_a_token_is_never_shown(api: AsyncTestClient[Litestar]) -> None:
     # The app may register before the backend tells of its user.
     assert (await api.put("/v1/recipients/c_1/devices/d_1", json=_PHONE)).status_code == 204
     answer = await api.get("/v1/recipients/c_1")
@@ -55,7 +58,7 @@ async def test_a_token_is_never_shown(api: AsyncTestClient) -> None:
     assert "the-secret-address" not in answer.text
 
 
-async def test_unknown_fields_and_kinds_are_refused(api: AsyncTestClient) -> None:
+async def test_unknown_fields_and_kinds_are_refused(api: AsyncTestClient[Litestar]) -> None:
     for wrong in (
         {**_PHONE, "colour": "red"},
         {**_PHONE, "platform": "fridge"},
@@ -67,7 +70,7 @@ async def test_unknown_fields_and_kinds_are_refused(api: AsyncTestClient) -> Non
     assert (await api.get("/v1/recipients/c_1")).status_code == 404
 
 
-async def test_erasing_leaves_nothing(api: AsyncTestClient, database_url: str) -> None:
+async def test_erasing_leaves_nothing(api: AsyncTestClient[Litestar], database_url: str) -> None:
     await api.put("/v1/recipients/c_1", json=_BOB)
     await api.put("/v1/recipients/c_1/devices/d_1", json=_PHONE)
     await api.put("/v1/recipients/c_2", json=_BOB)
@@ -80,7 +83,7 @@ async def test_erasing_leaves_nothing(api: AsyncTestClient, database_url: str) -
         assert connection.execute("SELECT count(*) FROM device").fetchone() == (0,)
 
 
-async def test_deleting_a_device_leaves_the_others(api: AsyncTestClient) -> None:
+async def test_deleting_a_device_leaves_the_others(api: AsyncTestClient[Litestar]) -> None:
     for device in ("d_1", "d_2"):
         await api.put(f"/v1/recipients/c_1/devices/{device}", json=_PHONE)
     assert (await api.delete("/v1/recipients/c_1/devices/d_1")).status_code == 204
@@ -90,7 +93,7 @@ async def test_deleting_a_device_leaves_the_others(api: AsyncTestClient) -> None
 
 
 async def test_a_relay_reads_addresses_and_forgets_only_the_dead_one(
-    api: AsyncTestClient,
+    api: AsyncTestClient[Litestar],
     settings: Settings,
 ) -> None:
     await api.put("/v1/recipients/c_1/devices/d_1", json=_PHONE)
@@ -118,7 +121,7 @@ async def test_a_relay_reads_addresses_and_forgets_only_the_dead_one(
 
 
 async def test_a_moved_address_does_not_open(
-    api: AsyncTestClient,
+    api: AsyncTestClient[Litestar],
     settings: Settings,
     database_url: str,
 ) -> None:
