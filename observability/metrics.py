@@ -5,11 +5,14 @@ from __future__ import annotations
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
     ProcessCollector,
 )
+
+from observability.exporting import SpanCounts
 
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -43,6 +46,17 @@ class GatewayMetrics:
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
+        self.connections = Gauge(
+            "pruuf_http_connections",
+            "Connections that are open.",
+            registry=registry,
+        )
+        self.connections_cut = Counter(
+            "pruuf_http_connections_cut",
+            "Connections closed by the gateway: a slow head or body, or no place for all.",
+            ("why",),
+            registry=registry,
+        )
         self.events_accepted = Counter(
             "pruuf_events_accepted",
             "Events committed for the first time.",
@@ -67,3 +81,16 @@ class GatewayMetrics:
             ("provider",),
             registry=registry,
         )
+        self.codes = Counter(
+            "pruuf_codes",
+            "One-time codes asked for: sent, or why not.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.code_checks = Counter(
+            "pruuf_code_checks",
+            "Guesses of one-time codes, by the answer.",
+            ("status",),
+            registry=registry,
+        )
+        self.spans = SpanCounts(registry)
