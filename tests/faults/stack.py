@@ -21,6 +21,7 @@ from gateway.cli.supervisor import Child, Process, Supervisor
 from gateway.demo.stack import free_port, wait_until_answers
 from outbox.settings import NAMES
 from outbox.simulators.environment import environment
+from outbox.simulators.twilio_messages import SENDERS
 from outbox.store import keys
 from outbox.store.connect import owner_engine
 from outbox.store.keys import Scope
@@ -34,6 +35,8 @@ class Stack:
         self.folder = folder
         self.database_url = database_url
         self._children = children
+        self.module = "gateway.cli.main"
+        """Runs the verbs."""
         self._simulator_port = free_port(0)
         self._gateway_port = free_port(0)
         self.simulators = f"http://127.0.0.1:{self._simulator_port}"
@@ -58,7 +61,7 @@ class Stack:
         return self._children.start(
             Child(
                 name=name,
-                command=[sys.executable, "-m", "gateway.cli.main", *(arguments or (name,))],
+                command=[sys.executable, "-m", self.module, *(arguments or (name,))],
                 environ={**self.environ, "PRUUF_RELAY_METRICS_PORT": str(metrics_port)},
                 cwd=str(self.folder),
                 log=str(self.folder / f"{name}.log"),
@@ -67,7 +70,14 @@ class Stack:
 
     def start_edge(self) -> list[Process]:
         """Simulators and gateway, ready to accept."""
-        simulators = self.start(
+        simulators = self.start_simulators()
+        gateway = self.start_gateway()
+        wait_until_answers(f"{self.simulators}/_sim/health", simulators, self.folder)
+        return [simulators, gateway]
+
+    def start_simulators(self) -> Process:
+        """The providers; they answer in a moment."""
+        return self.start(
             "simulate",
             "simulate",
             "--port",
@@ -75,10 +85,12 @@ class Stack:
             "--callback",
             self.gateway,
         )
+
+    def start_gateway(self) -> Process:
+        """A gateway, ready to accept."""
         gateway = self.start("gateway")
-        wait_until_answers(f"{self.simulators}/_sim/health", simulators, self.folder)
         wait_until_answers(f"{self.gateway}/readyz", gateway, self.folder)
-        return [simulators, gateway]
+        return gateway
 
     def start_relay(self, name: str) -> Process:
         """A relay that answers on its metrics port."""
@@ -92,33 +104,66 @@ class Stack:
         arguments = ["send", str(events), "--url", self.gateway, "--key", self.key, "--json"]
         return self.start("send", *arguments, "--patience-s", "120")
 
-    def faults(self, **fault: Any) -> None:
-        """Switch a fault on."""
+    def policy(self, text: str) -> None:
+        """Other plans for all that is started afterwards."""
+        path = self.folder / "policy.toml"
+        path.write_text(text)
+        self.environ["PRUUF_POLICY"] = str(path)
+
+    def _simulators(self, path: str, body: object = None, *, method: str = "POST") -> Any:  # noqa: ANN401 - JSON
         request = urllib.request.Request(
-            f"{self.simulators}/_sim/faults",
-            data=json.dumps(fault).encode(),
-            method="POST",
+            f"{self.simulators}/_sim/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
         )
-        with urllib.request.urlopen(request, timeout=10):
-            pass
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def faults(self, **fault: object) -> None:
+        """Switch a fault on."""
+        self._simulators("faults", fault)
+
+    def calm(self) -> None:
+        """Switch all faults off."""
+        self._simulators("faults", method="DELETE")
+
+    def stats(self) -> dict[str, Any]:
+        """What the simulators counted since their start."""
+        counted: dict[str, Any] = self._simulators("stats", method="GET")
+        return counted
+
+    def text_us(self, phone: str, body: str) -> None:
+        """Somebody texts us."""
+        self._simulators("inbound", {"from": phone, "to": SENDERS[0], "body": body})
+
+    def entries(self, provider: str | None = None) -> list[dict[str, Any]]:
+        """What the providers accepted, oldest first."""
+        query = "" if provider is None else f"?provider={provider}"
+        with urllib.request.urlopen(f"{self.simulators}/_sim/ledger{query}", timeout=60) as answer:
+            return [json.loads(line) for line in answer]
 
     def ledger(self) -> Counter[tuple[str, str]]:
         """How often the providers accepted something, by provider and address."""
-        with urllib.request.urlopen(f"{self.simulators}/_sim/ledger", timeout=60) as answer:
-            entries = [json.loads(line) for line in answer]
-        return Counter((entry["provider"], entry["to"]) for entry in entries)
+        return Counter((entry["provider"], entry["to"]) for entry in self.entries())
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows by the owner's own connection."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             return connection.execute(sql).fetchall()
 
-    def wait_until_final(self, *, within_s: float) -> float:
+    def wait_until_final(
+        self,
+        *,
+        within_s: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> float:
         """Seconds until nothing is open; fails with what is left."""
         started = time.monotonic()
         while time.monotonic() - started < within_s:
             if self.query("SELECT count(*) FROM due")[0][0] == 0:
                 return time.monotonic() - started
+            if meanwhile is not None:
+                meanwhile()
             time.sleep(0.5)
         left = self.query(
             "SELECT lane, step, work, owner IS NOT NULL, count(*), min(due_at - now())"
@@ -167,5 +212,3 @@ def write_events(path: Path, events: Iterator[dict[str, Any]]) -> Path:
         for event in events:
             file.write(json.dumps(event) + "\n")
     return path
-
-

@@ -1,129 +1,86 @@
-"""Postgres goes away for 20 s under load: no false 202, nobody restarted, everything delivered."""
+"""Postgres crashes under load and comes back: no false 202, nobody restarted, all delivered."""
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
+import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from gateway.cli.supervisor import Supervisor
-from outbox.providers.transport import PooledTransport, TransportFault
-from outbox.store.embedded import EmbeddedPostgres
-from outbox.store.migrate import migrate
-from tests.faults.stack import Stack, day, number
+from tests.faults.conftest import Begin
+from tests.faults.load import Load, first_delivery, loading, recover, settle_up
+from tests.faults.nursery import Nursery
+from tests.faults.servers import Server, own_server, stack_on
+from tests.faults.stack import Stack, wait_for
+from tests.faults.table import Scenario
 
-_AWAY_S = 20.0
-_BEFORE_S = 4.0
-_AFTER_S = 4.0
-_WRITERS = 16
-
-
-@pytest.fixture
-def own_postgres(data_dir: Path) -> Iterator[EmbeddedPostgres]:
-    """A server that this test may crash."""
-    folder = Path(tempfile.mkdtemp(prefix="away-", dir=data_dir))
-    folder.chmod(0o711)
-    server = EmbeddedPostgres(folder)
-    server.ensure()
-    yield server
-    server.stop(mode="immediate")
+_BACK_WITHIN_S = 5.0
+"""From the return of Postgres to the first delivery of something accepted after it."""
 
 
-class _Writers:
-    """Post events one by one and remember each answer."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self.accepted: dict[str, int] = {}
-        self.statuses: dict[int | str, int] = {}
-        self.without_retry_after = 0
-        self.stop = False
-
-    async def run(self) -> None:
-        """Post until told to stop; each event again until it is accepted."""
-        events = day("away", 1_000_000, alerts_per_hundred=20)
-        async with PooledTransport(total_timeout_s=10.0) as transport:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(_WRITERS):
-                    group.create_task(self._write(transport, events))
-
-    async def _write(self, transport: PooledTransport, events: Iterator[dict[str, object]]) -> None:
-        headers = {
-            "Authorization": f"Bearer {self._stack.key}",
-            "Content-Type": "application/json",
-        }
-        for event in events:
-            body = msgspec.json.encode(event)
-            while True:
-                try:
-                    answer = await transport.request(
-                        "POST",
-                        f"{self._stack.gateway}/v1/events",
-                        headers=headers,
-                        body=body,
-                    )
-                except TransportFault as fault:
-                    self._count(fault.kind)
-                    await asyncio.sleep(0.2)
-                    continue
-                self._count(answer.status)
-                if answer.status == 202:
-                    n = int(str(event["id"]).removeprefix("e"))
-                    self.accepted[msgspec.json.decode(answer.body)["event_id"]] = n
-                    break
-                self.without_retry_after += "retry-after" not in answer.headers
-                await asyncio.sleep(0.2)
-            if self.stop:
-                return
-            await asyncio.sleep(0.02)
-
-    def _count(self, what: int | str) -> None:
-        self.statuses[what] = self.statuses.get(what, 0) + 1
-
-
-async def _outage(writers: _Writers, postgres: EmbeddedPostgres) -> int:
-    """Load before, during and after; returns how many were accepted while it was away."""
-    writing = asyncio.create_task(writers.run())
-    await asyncio.sleep(_BEFORE_S)
-    await asyncio.to_thread(postgres.stop, mode="immediate")
-    before = len(writers.accepted)
-    await asyncio.sleep(_AWAY_S)
-    during = len(writers.accepted) - before
-    await asyncio.to_thread(postgres.ensure)
-    await asyncio.sleep(_AFTER_S)
-    writers.stop = True
-    await writing
-    return during
-
-
-def test_postgres_crashes_and_is_away_for_20_s(tmp_path: Path, own_postgres: EmbeddedPostgres) -> None:
-    """What was accepted is there, and is delivered, by the same processes."""
-    migrate(own_postgres.url())
-    with Supervisor() as children:
-        stack = Stack(tmp_path, own_postgres.url(), children)
-        processes = [*stack.start_edge(), stack.start_relay("relay-a"), stack.start_relay("relay-b")]
-        writers = _Writers(stack)
-        during = asyncio.run(_outage(writers, own_postgres))
-        started = time.monotonic()
-        stack.wait_until_final(within_s=120)
-        waited = time.monotonic() - started
-        assert all(process.poll() is None for process in processes), "a process had to be restarted"
-        stored = {row[0] for row in stack.query("SELECT id::text FROM event")}
-        states = dict(stack.query("SELECT state, count(*) FROM notification GROUP BY 1"))
-        ledger = stack.ledger()
-    print(
-        f"\n{len(writers.accepted)} accepted, {during} of them in the answer's time after the crash; "
-        f"answers: {writers.statuses}; all final {waited:.0f} s after the load ended; {states}",
+def _crash(stack: Stack, server: Server, load: Load, row: Scenario, *, away_s: float) -> None:
+    """Crash it, bring it back after a while, and measure how fast all follow."""
+    row.tries += 1
+    server.crash()
+    gone = time.time()
+    time.sleep(away_s)
+    assert load.accepts(gone + 0.2) is None, "a 202 came while Postgres was away"
+    server.start()
+    back = time.time()
+    wait_for(lambda: load.accepts(back) is not None, within_s=30, what="a gateway that accepts")
+    wait_for(
+        lambda: first_delivery(stack, load, back) is not None,
+        within_s=30,
+        what="relays that deliver",
     )
-    assert during == 0
-    assert set(writers.accepted) <= stored, "a 202 was given for an event that is not there"
-    assert set(states) == {"delivered"}
-    assert all(ledger["twilio", number(n)] >= 1 for n in writers.accepted.values())
-    assert writers.statuses.get(503, 0) > 0
-    assert writers.without_retry_after == 0
-    assert set(writers.statuses) <= {202, 503}
+    took = first_delivery(stack, load, back)
+    assert took is not None
+    row.recovered_s = max(row.recovered_s or 0.0, took)
+
+
+def _play(
+    folder: Path,
+    data_dir: Path,
+    nursery: Nursery,
+    row: Scenario,
+    aways_s: list[float],
+) -> None:
+    with (
+        own_server(data_dir, "away") as server,
+        stack_on(server.url, folder, nursery) as stack,
+    ):
+        processes = [*stack.start_edge(), *(stack.start_relay(f"relay-{n}") for n in range(2))]
+        with loading(stack, "away") as load:
+            time.sleep(1.0)
+            for away_s in aways_s:
+                _crash(stack, server, load, row, away_s=away_s)
+                time.sleep(0.5)
+        recover(stack, within_s=90)
+        ended = [process.name for process in processes if process.poll() is not None]
+        settle_up(stack, load, row)
+    assert not ended, f"had to be restarted: {ended}"
+    assert load.answers[503] > 0
+    assert row.recovered_s is not None
+    assert row.recovered_s < _BACK_WITHIN_S
+    row.why = "recovery: from Postgres' return to the first delivery of something accepted since"
+
+
+def test_postgres_crashes_and_comes_back(
+    tmp_path: Path, data_dir: Path, nursery: Nursery, scenario: Begin
+) -> None:
+    row = scenario(number=4, name="Postgres crashes and is away for 2 s under load")
+    _play(tmp_path, data_dir, nursery, row, [2.0])
+
+
+@pytest.mark.long
+def test_postgres_crashes_again_and_again(
+    tmp_path: Path,
+    data_dir: Path,
+    nursery: Nursery,
+    scenario: Begin,
+    chance: random.Random,
+) -> None:
+    row = scenario(number=4, name="Postgres crashes ten times, away for up to 20 s each")
+    aways = [20.0, *(chance.uniform(0.0, 12.0) for _ in range(9))]
+    _play(tmp_path, data_dir, nursery, row, aways)
