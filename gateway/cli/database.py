@@ -26,7 +26,6 @@ from outbox.setting_values import Problem, Reader, read_dotenv
 from outbox.settings import Settings, SettingsError, default_data_dir, load
 from outbox.store.connect import Role, conninfo, owner_engine
 from outbox.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from outbox.store.migrate import migrate
 
 _NO_SCHEMA = (
     errors.UndefinedTable,
@@ -92,6 +91,8 @@ def database(settings: Settings, *, migrated: bool = True) -> Iterator[Settings]
         return
     with embedded(settings.data_dir) as url:
         if migrated:
+            from outbox.store.migrate import migrate  # noqa: PLC0415 - it loads Alembic
+
             with answered():
                 migrate(url)
         yield msgspec.structs.replace(settings, database_url=url)

@@ -19,6 +19,9 @@ import time
 import traceback
 from typing import Any, NoReturn
 
+import typer
+from typer.core import TyperGroup
+
 from gateway.cli.supervisor import _PR_SET_PDEATHSIG, Child, Process, Supervisor
 from tests.faults import altered, striking
 
@@ -181,11 +184,14 @@ def _become(
 
 def _import_all() -> None:
     # As late as the verbs do it, and before the first fork.
-    import gateway.cli.processes  # noqa: PLC0415
-    import gateway.cli.verbs  # noqa: PLC0415
     import gateway.server  # noqa: F401, PLC0415
     import outbox.relay.process  # noqa: PLC0415
     import outbox.simulators.server  # noqa: F401, PLC0415
+    from gateway.cli import verbs  # noqa: PLC0415
+
+    group = typer.main.get_command(verbs.app)
+    assert isinstance(group, TyperGroup)
+    assert all(group.commands.values())
 
     threads = threading.active_count()
     assert threads == 1, f"{threads} threads: a fork would take one of them along"
