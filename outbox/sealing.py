@@ -33,7 +33,8 @@ class Sealer:
 
     def __init__(self, keys: Sequence[bytes], lookup_keys: Sequence[bytes]) -> None:
         """Take 32-byte keys, newest first."""
-        self._newest = _key_id(keys[0])
+        self.newest = _key_id(keys[0])
+        """How everything begins that is sealed now; what begins otherwise is under an older key."""
         self._ciphers = {_key_id(key): AESGCMSIV(key) for key in keys}
         self._lookup = [(_key_id(key)[:1], key) for key in lookup_keys]
         self._content = hmac.digest(lookup_keys[-1], b"pruuf content hash", "sha256")
@@ -42,7 +43,7 @@ class Sealer:
         """Return key id, nonce and ciphertext of ``plain``."""
         nonce = os.urandom(_NONCE_BYTES)
         bound = f"{table}\0{row}\0{field}".encode()
-        return self._newest + nonce + self._ciphers[self._newest].encrypt(nonce, plain, bound)
+        return self.newest + nonce + self._ciphers[self.newest].encrypt(nonce, plain, bound)
 
     def unseal(self, sealed: bytes, *, table: str, row: str, field: str) -> bytes:
         """Return what was sealed for this very field, or raise `UnsealError`."""

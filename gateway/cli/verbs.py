@@ -36,6 +36,7 @@ _PLACES = {
     "acknowledge": "acknowledge:acknowledge",
     "audit": "audit:audit",
     "retain": "retain:retain",
+    "reseal": "reseal:reseal",
     "erasures": "erasures:erasures",
     "reconcile": "reconcile:app",
     "slo": "slo:slo",

@@ -8,6 +8,7 @@ from outbox.simulators import asgi, fcm, google_tokens, twilio_refusals
 from outbox.simulators.asgi import Receive, Reply, Request, Scope, Send, json_reply
 from outbox.simulators.callbacks import Callbacks
 from outbox.simulators.control import Control
+from outbox.simulators.credentials import Credentials
 from outbox.simulators.faults import Faults, Provider
 from outbox.simulators.fcm import PROJECT, Fcm
 from outbox.simulators.fcm_topics import Topics, is_topics
@@ -17,7 +18,7 @@ from outbox.simulators.ledger_reads import LedgerReads
 from outbox.simulators.opt_outs import OptOuts
 from outbox.simulators.outcomes import Delays
 from outbox.simulators.stripe.parts import Stripe
-from outbox.simulators.twilio import AUTH_TOKEN, Twilio
+from outbox.simulators.twilio import Twilio
 
 _SEND = "/messages:send"
 _OUTAGES = {"twilio": twilio_refusals.outage, "fcm": fcm.outage}
@@ -35,6 +36,7 @@ class Simulators:
         faults: Faults,
         delays: Delays,
         stripe: Stripe,
+        credentials: Credentials,
         app: str | None,
     ) -> None:
         """``app``: where the app acknowledges and texts come in; null: neither happens."""
@@ -48,6 +50,7 @@ class Simulators:
             faults=faults,
             delays=delays,
             opt_outs=opt_outs,
+            credentials=credentials,
         )
         self._topics = Topics(ledger, project=PROJECT)
         self._fcm = Fcm(ledger=ledger, callbacks=callbacks, faults=faults, delays=delays, app=app)
@@ -58,11 +61,12 @@ class Simulators:
             callbacks=callbacks,
             faults=faults,
             topics=self._topics,
+            credentials=credentials,
             texts=InboundTexts(
                 callbacks=callbacks,
                 faults=faults,
                 opt_outs=opt_outs,
-                auth_token=AUTH_TOKEN,
+                credentials=credentials,
                 app=app,
             ),
         )

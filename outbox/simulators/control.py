@@ -12,6 +12,7 @@ import msgspec
 from outbox.simulators import faults as faulty
 from outbox.simulators.asgi import Reply, Request, json_reply
 from outbox.simulators.callbacks import Callbacks
+from outbox.simulators.credentials import Credentials
 from outbox.simulators.faults import PROVIDERS, Faults
 from outbox.simulators.fcm_topics import Topics
 from outbox.simulators.inbound import InboundTexts
@@ -45,10 +46,12 @@ class Control:
         callbacks: Callbacks,
         faults: Faults,
         topics: Topics,
+        credentials: Credentials,
         texts: InboundTexts,
     ) -> None:
         """All of them are shared with the providers."""
         self._topics = topics
+        self._credentials = credentials
         self._texts = texts
         self._ledger = ledger
         self._reads = reads
@@ -62,6 +65,8 @@ class Control:
         """Answer a request below ``/_sim/``."""
         if request.path == "/_sim/faults":
             return self._fault(request)
+        if request.path == "/_sim/credentials":
+            return self._credentials.handle(request)
         if request.path == "/_sim/operator" and request.method == "POST":
             return await self._page(request)
         if request.path == "/_sim/inbound" and request.method == "POST":

@@ -9,11 +9,10 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from outbox.simulators.credentials import AUTH_TOKEN, STRIPE_KEY
 from outbox.simulators.fcm import PROJECT
-from outbox.simulators.stripe.api import API_KEY
 from outbox.simulators.stripe.catalog import PRICE
 from outbox.simulators.stripe.webhooks import SECRETS
-from outbox.simulators.twilio import AUTH_TOKEN
 from outbox.simulators.twilio_messages import ACCOUNT_SID, SENDERS
 
 _MODE = 0o600
@@ -37,7 +36,7 @@ def environment(*, base_url: str, folder: Path) -> dict[str, str]:
         "TWILIO_API_BASE": base_url.rstrip("/"),
         "GOOGLE_APPLICATION_CREDENTIALS": str(path.resolve()),
         "FCM_API_BASE": base_url.rstrip("/"),
-        "STRIPE_API_KEY": API_KEY,
+        "STRIPE_API_KEY": STRIPE_KEY,
         "STRIPE_API_BASE": base_url.rstrip("/"),
         "STRIPE_WEBHOOK_SECRETS": ",".join(SECRETS),
         "STRIPE_PRICE_ID": PRICE,

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from outbox.simulators import callbacks as making
 from outbox.simulators.asgi import Reply, Request, json_reply
 from outbox.simulators.callbacks import Callbacks
+from outbox.simulators.credentials import Credentials
 from outbox.simulators.faults import Faults
 from outbox.simulators.opt_outs import OptOuts, OptOutType, meaning
 from outbox.simulators.twilio_messages import ACCOUNT_SID, API_VERSION, segments
@@ -44,14 +45,14 @@ class InboundTexts:
         callbacks: Callbacks,
         faults: Faults,
         opt_outs: OptOuts,
-        auth_token: str,
+        credentials: Credentials,
         app: str | None,
     ) -> None:
         """``app``: base address of the gateway; null: nobody is told."""
         self._callbacks = callbacks
         self._faults = faults
         self._opt_outs = opt_outs
-        self._auth_token = auth_token
+        self._credentials = credentials
         self._app = app
 
     async def handle(self, request: Request) -> Reply:
@@ -66,7 +67,9 @@ class InboundTexts:
         sid = "SM" + os.urandom(16).hex()
         fields = _fields(text, sid)
         for delay in self._faults.callback_delays("twilio"):
-            callback = making.twilio(self._app + _PATH, fields, self._auth_token, message="")
+            callback = making.twilio(
+                self._app + _PATH, fields, self._credentials.primary, message=""
+            )
             self._callbacks.make(callback, after_s=delay)
         return json_reply(200, {"sid": sid, "opted_out": text.from_ in self._opt_outs})
 

@@ -66,6 +66,7 @@ Every other one is accepted, and acknowledged by the app when the simulator was 
 | `POST /token` | access tokens for a service account |
 | `/v1/…`, `/v2/core/events/…` | Stripe, see below |
 | `POST /_sim/faults`, `GET`, `DELETE` | puts a fault in force, shows, clears |
+| `POST /_sim/credentials`, `GET` | `twilio_auth_tokens`, of which the first signs callbacks, and `stripe_api_keys` that are taken |
 | `POST /_sim/inbound` | a person texts us: a signed POST to CALLBACK/webhooks/twilio/inbound |
 | `POST /_sim/operator` | a pager: pages go into the ledger, once per Idempotency-Key |
 | `GET /_sim/ledger` | what was accepted, NDJSON; filters `provider`, `to`, `since` |

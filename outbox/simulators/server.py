@@ -14,6 +14,7 @@ import uvicorn
 from outbox.simulators.app import Simulators
 from outbox.simulators.asgi import DroppingProtocol
 from outbox.simulators.callbacks import Callbacks, can_be_called
+from outbox.simulators.credentials import Credentials
 from outbox.simulators.faults import Faults
 from outbox.simulators.ledger import Ledger
 from outbox.simulators.ledger_reads import LedgerReads
@@ -73,7 +74,10 @@ async def serve(  # noqa: PLR0913 - the settings of a simulation
     kept, callbacks = Ledger(ledger), Callbacks()
     reads = LedgerReads(ledger)
     faults, called = Faults(seed), callback.rstrip("/") if callback else None
-    stripe = parts.build(ledger=kept, callbacks=callbacks, faults=faults, app=called)
+    credentials = Credentials()
+    stripe = parts.build(
+        ledger=kept, callbacks=callbacks, faults=faults, credentials=credentials, app=called
+    )
     app = Simulators(
         ledger=kept,
         reads=reads,
@@ -81,6 +85,7 @@ async def serve(  # noqa: PLR0913 - the settings of a simulation
         faults=faults,
         delays=Delays(sent_s=sent_after_s, final_s=final_after_s, slow_s=slow_s),
         stripe=stripe,
+        credentials=credentials,
         app=called,
     )
 

@@ -7,7 +7,6 @@ callbacks that had not gone out are then lost, and so is which flaky number was 
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from outbox.simulators import callbacks as making
 from outbox.simulators import magic, twilio_messages
 from outbox.simulators.asgi import Reply, Request, json_reply
 from outbox.simulators.callbacks import Callbacks
+from outbox.simulators.credentials import Credentials
 from outbox.simulators.faults import Faults
 from outbox.simulators.ledger import Entry, Ledger
 from outbox.simulators.ledger_reads import LedgerReads
@@ -27,20 +27,7 @@ from outbox.simulators.twilio_list import list_reply
 from outbox.simulators.twilio_messages import ACCOUNT_SID, PREFIX, SENDERS
 from outbox.simulators.twilio_refusals import failure, refusal, send_at
 
-AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 - well known, of a simulation
-API_KEY = "SK" + "5" * 32
-API_SECRET = "simulated-api-secret"  # noqa: S105 - likewise
-
 _EARLY_WITHIN_S = 5.0
-
-
-def _basic(name: str, secret: str) -> bytes:
-    return b"Basic " + base64.b64encode(f"{name}:{secret}".encode())
-
-
-_CREDENTIALS = frozenset({_basic(ACCOUNT_SID, AUTH_TOKEN), _basic(API_KEY, API_SECRET)})
-
-
 _NOT_FOUND = (404, 20404, "The requested resource was not found")
 _UNAVAILABLE = (503, 20503, "Simulated fault")
 
@@ -57,6 +44,7 @@ class Twilio:
         faults: Faults,
         delays: Delays,
         opt_outs: OptOuts,
+        credentials: Credentials,
     ) -> None:
         """``faults`` are asked for outcomes and callbacks; the calls are struck before."""
         self._ledger = ledger
@@ -65,11 +53,12 @@ class Twilio:
         self._faults = faults
         self._delays = delays
         self._opt_outs = opt_outs
+        self._credentials = credentials
         self._refused: Counter[str] = Counter()
 
     async def handle(self, request: Request) -> Reply:  # noqa: PLR0911 - one per route
         """Answer a request below ``/2010-04-01/``."""
-        if request.header(b"authorization") not in _CREDENTIALS:
+        if not self._credentials.twilio_takes(request.header(b"authorization")):
             return failure(401, 20003, "Authenticate")
         if not request.path.startswith(PREFIX):
             return failure(*_NOT_FOUND)
@@ -146,7 +135,9 @@ class Twilio:
         for at, status, code in steps:
             fields = twilio_messages.callback_fields(entry, status, code, at)
             for delay in self._faults.callback_delays("twilio"):
-                callback = making.twilio(entry.callback, fields, AUTH_TOKEN, message=entry.id)
+                callback = making.twilio(
+                    entry.callback, fields, self._credentials.primary, message=entry.id
+                )
                 if outcome.early:
                     callback.done = asyncio.Event()
                     self._callbacks.make(callback, after_s=0.0)
@@ -167,7 +158,7 @@ class Twilio:
         self._callbacks.withdraw(sid)
         if entry.callback:
             fields = twilio_messages.callback_fields(entry, "canceled", None, now)
-            callback = making.twilio(entry.callback, fields, AUTH_TOKEN, message="")
+            callback = making.twilio(entry.callback, fields, self._credentials.primary, message="")
             self._callbacks.make(callback, after_s=self._delays.sent_s)
         return json_reply(200, twilio_messages.resource(entry, "canceled", None, now))
 

@@ -18,8 +18,8 @@ from typing import Any, Self
 import httpx
 import msgspec
 
+from outbox.simulators.credentials import AUTH_TOKEN
 from outbox.simulators.server import serve
-from outbox.simulators.twilio import AUTH_TOKEN
 from outbox.simulators.twilio_messages import ACCOUNT_SID, SENDERS
 from tests.contract.loopback import Loopback, Request
 

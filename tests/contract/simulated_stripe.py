@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import stripe
 
-from outbox.simulators.stripe.api import API_KEY
+from outbox.simulators.credentials import STRIPE_KEY
 from outbox.simulators.stripe.catalog import PRICE
 from tests.contract.simulated import WITHIN_S, for_many
 
@@ -30,7 +30,7 @@ class Account:
     def __init__(self, url: str) -> None:
         self.url = url
         self._requests = stripe.RequestsClient(timeout=WITHIN_S)
-        self.api = self.client(API_KEY)
+        self.api = self.client(STRIPE_KEY)
         self.v1 = self.api.v1
         self.http = httpx.Client(base_url=url, timeout=WITHIN_S, trust_env=False)
 
@@ -65,7 +65,7 @@ class Account:
 
     def raw(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - options
         """A call without the SDK."""
-        headers = {"Authorization": f"Bearer {API_KEY}", **more.pop("headers", {})}
+        headers = {"Authorization": f"Bearer {STRIPE_KEY}", **more.pop("headers", {})}
         return self.http.request(method, path, headers=headers, **more)
 
 

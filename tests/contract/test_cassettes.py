@@ -14,10 +14,9 @@ from vcr.errors import CannotOverwriteExistingCassetteException
 
 from outbox.domain.outcomes import Result
 from outbox.settings import Settings, load
+from outbox.simulators.credentials import AUTH_TOKEN, STRIPE_KEY
 from outbox.simulators.environment import environment
-from outbox.simulators.stripe.api import API_KEY
 from outbox.simulators.stripe.webhooks import SECRETS
-from outbox.simulators.twilio import AUTH_TOKEN
 from tests.contract.loopback import hang_up, serve
 from tests.contract.recording import TEXT, fcm_of, looks, pushes, texts, twilio_of
 from tests.contract.tape import FOLDER, Carrier, carrier, tape
@@ -44,7 +43,7 @@ _HIDDEN = (
         "idempotency-key",
         "stripe.com",
     ),
-    *(secret.lower() for secret in (API_KEY, AUTH_TOKEN, *SECRETS)),
+    *(secret.lower() for secret in (STRIPE_KEY, AUTH_TOKEN, *SECRETS)),
 )
 _KEY = re.compile(r"sk_test_\w")
 _CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w.])")

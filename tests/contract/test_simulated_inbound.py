@@ -11,7 +11,7 @@ import httpx
 import pytest
 from twilio.request_validator import RequestValidator
 
-from outbox.simulators.twilio import AUTH_TOKEN
+from outbox.simulators.credentials import AUTH_TOKEN
 from outbox.simulators.twilio_messages import ACCOUNT_SID
 from tests.contract.loopback import Loopback, answer, serve
 from tests.contract.simulated import FROM, InAProcess, Simulated, client, received, simulators

@@ -19,13 +19,12 @@ import msgspec
 import pytest
 
 from outbox.settings import load
+from outbox.simulators.credentials import AUTH_TOKEN, STRIPE_KEY
 from outbox.simulators.fcm import PROJECT
 from outbox.simulators.google_tokens import issue
 from outbox.simulators.magic import number, token
-from outbox.simulators.stripe.api import API_KEY
 from outbox.simulators.stripe.catalog import PRICE
 from outbox.simulators.stripe.webhooks import SECRETS
-from outbox.simulators.twilio import AUTH_TOKEN
 from outbox.simulators.twilio_messages import ACCOUNT_SID, SENDERS
 from tests.contract.simulated import WITHIN_S, InAProcess, Simulated, client, simulators
 
@@ -215,7 +214,7 @@ def test_print_env_points_a_gateway_at_it(tmp_path: Path) -> None:
         "TWILIO_API_BASE": "http://127.0.0.1:9911",
         "GOOGLE_APPLICATION_CREDENTIALS": str(account),
         "FCM_API_BASE": "http://127.0.0.1:9911",
-        "STRIPE_API_KEY": API_KEY,
+        "STRIPE_API_KEY": STRIPE_KEY,
         "STRIPE_API_BASE": "http://127.0.0.1:9911",
         "STRIPE_WEBHOOK_SECRETS": ",".join(SECRETS),
         "STRIPE_PRICE_ID": PRICE,

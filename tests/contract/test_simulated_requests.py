@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from twilio.request_validator import RequestValidator
 
-from outbox.simulators.twilio import API_KEY, API_SECRET, AUTH_TOKEN
+from outbox.simulators.credentials import API_KEY, API_SECRET, AUTH_TOKEN, STRIPE_KEY
 from outbox.simulators.twilio_messages import ACCOUNT_SID
 from tests.contract.loopback import answer, serve
-from tests.contract.simulated import AUTH, MESSAGES, Simulated, client, for_many, received
+from tests.contract.simulated import (
+    AUTH,
+    FROM,
+    MESSAGES,
+    Simulated,
+    client,
+    for_many,
+    received,
+    simulators,
+)
 
 PLAIN = "+12025550100"
 SERVICE = "MG" + "7" * 32
@@ -77,6 +88,43 @@ async def test_credentials(sim: Simulated) -> None:
         assert (await sim.http.get(path, auth=good)).status_code == 200
     other = f"/2010-04-01/Accounts/AC{'0' * 32}/Messages.json"
     assert (await sim.http.get(other, auth=AUTH)).json()["code"] == 20404
+
+
+async def test_credentials_are_rotated(tmp_path: Path) -> None:
+    async with simulators(tmp_path) as sim, serve(answer(204)) as server:
+        path, sought = f"{MESSAGES}.json", "/_sim/credentials"
+        tokens = ["another-token", AUTH_TOKEN]
+        both = {
+            "twilio_auth_tokens": tokens,
+            "stripe_api_keys": ["sk_another"],
+        }
+        assert (await sim.http.post(sought, json=both)).json() == both
+        for token in tokens:
+            assert (await sim.http.get(path, auth=(ACCOUNT_SID, token))).status_code == 200
+        stripe = {key: {"Authorization": f"Bearer {key}"} for key in ("sk_another", STRIPE_KEY)}
+        answers = [await sim.http.get("/v1/events", headers=each) for each in stripe.values()]
+        assert [each.status_code for each in answers] == [200, 401]
+        # What is left out stays as it is.
+        await sim.http.post(sought, json={"twilio_auth_tokens": ["another-token"]})
+        assert (await sim.http.get(path, auth=AUTH)).status_code == 401
+        url = f"{server.url}/"
+        form = {"To": PLAIN, "From": FROM, "Body": "x", "StatusCallback": url}
+        await sim.http.post(path, data=form, auth=(ACCOUNT_SID, "another-token"))
+        heard, _ = await received(server, 2)
+        signature = heard.headers["x-twilio-signature"]
+        assert RequestValidator("another-token").validate(url, heard.form, signature)
+        wrongs: list[dict[str, object]] = [
+            {"twilio_auth_tokens": []},
+            {"stripe_api_keys": "sk_another"},
+            {"tokens": ["x"]},
+        ]
+        for wrong in wrongs:
+            assert (await sim.http.post(sought, json=wrong)).status_code == 400
+        assert (await sim.http.get(sought)).json() == {
+            "twilio_auth_tokens": ["another-token"],
+            "stripe_api_keys": ["sk_another"],
+        }
+        assert (await sim.http.delete(sought)).status_code == 405
 
 
 def later(minutes: float) -> str:

@@ -14,7 +14,7 @@ from twilio.request_validator import RequestValidator
 
 from outbox.domain.receipts import Rank, rank_of
 from outbox.simulators import magic
-from outbox.simulators.twilio import AUTH_TOKEN
+from outbox.simulators.credentials import AUTH_TOKEN
 from outbox.simulators.twilio_messages import ACCOUNT_SID, SENDERS
 from tests.contract.loopback import Request, answer, serve
 from tests.contract.simulated import (

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from outbox.simulators.stripe.api import API_KEY
+from outbox.simulators.credentials import STRIPE_KEY
 from tests.faults.stack import Stack
 
 CARDS = (
@@ -46,15 +46,16 @@ class Person(Struct, kw_only=True):
 class Stripe:
     """Stripe as those use it who are not us: cardholders, banks, the dashboard."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, *, key: str = STRIPE_KEY) -> None:
         self.base = base
+        self._key = key
 
     def call(self, path: str, form: dict[str, Any] | None = None, **query: Any) -> Any:  # noqa: ANN401 - JSON
         """A call of the API: read, or with a form changed."""
         url = f"{self.base}/v1/{path}?{urllib.parse.urlencode(query)}"
         body = None if form is None else urllib.parse.urlencode(form).encode()
         request = urllib.request.Request(
-            url, data=body, headers={"Authorization": f"Bearer {API_KEY}"}
+            url, data=body, headers={"Authorization": f"Bearer {self._key}"}
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
-from gateway.cli.supervisor import Process
-from gateway.demo.stack import free_port, wait_until_answers
 from outbox.relay.process import DRAIN_S
 from tests.faults.balancer import Balancer
 from tests.faults.conftest import Begin
+from tests.faults.house import END_S, House
 from tests.faults.load import loading, recover, settle_up
 from tests.faults.stack import Stack, wait_for
-from tests.faults.table import Scenario
 
 _LATENCY_MS = 400
 """Long enough that there are always calls in flight."""
@@ -23,46 +20,6 @@ _RESOLVED = (
     " OR (what = 'ask' AND detail NOT LIKE 'asked for its receipt%')"
 )
 """What is only done for a claim whose owner never settled."""
-
-_END_S = 3.0
-"""Beyond a drain: what the end of a process takes on a busy machine."""
-
-
-class _House:
-    """Two gateways behind a balancer, and two relays."""
-
-    def __init__(self, stack: Stack, balancer: Balancer) -> None:
-        self.stack = stack
-        self.balancer = balancer
-        stack.gateway = stack.environ["PRUUF_PUBLIC_URL"] = balancer.url
-        self.ports = {name: free_port(0) for name in ("gateway-a", "gateway-b")}
-        simulators = stack.start_simulators()
-        self.running = {name: self.start(name) for name in (*self.ports, "relay-a", "relay-b")}
-        balancer.ports = list(self.ports.values())
-        wait_until_answers(f"{stack.simulators}/_sim/health", simulators, stack.folder)
-
-    def start(self, name: str) -> Process:
-        """Start one, ready to work."""
-        if name not in self.ports:
-            return self.stack.start_relay(name)
-        port = self.ports[name]
-        self.stack.environ["PRUUF_PORT"] = str(port)
-        process = self.stack.start(name, "gateway")
-        wait_until_answers(f"http://127.0.0.1:{port}/readyz", process, Path(self.stack.folder))
-        return process
-
-    def restart(self, name: str, row: Scenario) -> None:
-        """End one by SIGTERM and start it again; the longest end is kept in the row."""
-        began = time.monotonic()
-        old = self.running[name]
-        old.terminate()
-        # It still answers for a moment, while whoever stands before it turns to the other one.
-        self.balancer.ports = [p for n, p in self.ports.items() if n != name]
-        assert old.wait(DRAIN_S + _END_S) == 0, f"{name} did not end in order"
-        row.recovered_s = max(row.recovered_s or 0.0, time.monotonic() - began)
-        row.tries += 1
-        self.running[name] = self.start(name)
-        self.balancer.ports = list(self.ports.values())
 
 
 @pytest.mark.faults
@@ -73,7 +30,7 @@ def test_a_rolling_restart_under_load_loses_and_repeats_nothing(
     row = scenario(number=1, name=f"rolling restart under load, {rounds} times round")
     row.why = "recovery: the longest drain"
     with Balancer() as balancer:
-        house = _House(forked, balancer)
+        house = House(forked, balancer)
         forked.faults(provider="twilio", latency_ms=_LATENCY_MS)
         with loading(forked, writers=6) as load:
             load.pause_s = 0.1
@@ -101,7 +58,7 @@ def test_a_relay_that_is_told_to_end_settles_what_is_in_flight_and_claims_no_mor
         wait_for(lambda: forked.query(held)[0][0] > 10, within_s=30, what="calls in flight")
         began = time.monotonic()
         relay.terminate()
-        assert relay.wait(DRAIN_S + _END_S) == 0
+        assert relay.wait(DRAIN_S + END_S) == 0
         row.tries, row.recovered_s = 1, time.monotonic() - began
         assert forked.query(held) == [(0,)], "it left something claimed"
         stale = forked.query("SELECT count(*) FROM attempt WHERE stale")
@@ -128,7 +85,7 @@ def test_providers_that_hang_do_not_hold_a_relay_longer_than_its_drain(
         wait_for(lambda: forked.query(held)[0][0] > 5, within_s=30, what="calls in flight")
         began = time.monotonic()
         relay.terminate()
-        assert relay.wait(DRAIN_S + _END_S) == 0
+        assert relay.wait(DRAIN_S + END_S) == 0
         row.tries, row.recovered_s = 1, time.monotonic() - began
         assert forked.query(held) == [(0,)], "a call that timed out was not settled"
         forked.calm()

@@ -6,12 +6,13 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from outbox.simulators.asgi import Reply, Request
+from outbox.simulators.credentials import Credentials
 from outbox.simulators.faults import Fault, Faults
 from outbox.simulators.stripe import (
     catalog,
@@ -35,8 +36,6 @@ from outbox.simulators.stripe.forms import Params, decode
 from outbox.simulators.stripe.idempotency import Keys
 from outbox.simulators.stripe.store import Object
 from outbox.simulators.stripe.world import Call, Handler, Page, World
-
-API_KEY = "sk_test_simulated4f1d9c7ab3e2"
 
 _ROUTES: dict[tuple[str, str], Handler] = {
     **customers.ROUTES,
@@ -64,18 +63,27 @@ _encode = msgspec.json.Encoder().encode
 class StripeApi:
     """Answers ``/v1/`` and ``/v2/``."""
 
-    def __init__(self, *, world: World, clockwork: Clockwork, faults: Faults, keys: Keys) -> None:
+    def __init__(
+        self,
+        *,
+        world: World,
+        clockwork: Clockwork,
+        faults: Faults,
+        keys: Keys,
+        credentials: Credentials,
+    ) -> None:
         """All of them are shared with the control."""
         self._world = world
         self._clockwork = clockwork
         self._faults = faults
         self._keys = keys
+        self._credentials = credentials
 
     async def handle(self, request: Request) -> Reply:
         """Answer one request."""
         name = f"req_{os.urandom(7).hex()}"
         try:
-            _authenticate(request)
+            _authenticate(request, self._credentials.stripe_keys)
             version = _version(request)
             struck = self._strike()
             reply = await self._begun(request, name, struck)
@@ -206,7 +214,7 @@ def _version(request: Request) -> str:
     return version
 
 
-def _authenticate(request: Request) -> None:
+def _authenticate(request: Request, accepted: Collection[str]) -> None:
     scheme, _, value = request.header(b"authorization").decode("latin-1").partition(" ")
     if scheme == "Basic":
         try:
@@ -219,7 +227,7 @@ def _authenticate(request: Request) -> None:
             " header, using Bearer auth."
         )
         raise Refusal(message, status=401)
-    if value != API_KEY:
+    if value not in accepted:
         message = f"Invalid API Key provided: {value[:8]}{'*' * 12}"
         raise Refusal(message, status=401)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outbox.simulators.callbacks import Callbacks
+from outbox.simulators.credentials import Credentials
 from outbox.simulators.faults import Faults
 from outbox.simulators.ledger import Ledger
 from outbox.simulators.stripe import catalog
@@ -34,7 +35,14 @@ class Stripe:
         self.webhooks.close()
 
 
-def build(*, ledger: Ledger, callbacks: Callbacks, faults: Faults, app: str | None) -> Stripe:
+def build(
+    *,
+    ledger: Ledger,
+    callbacks: Callbacks,
+    faults: Faults,
+    credentials: Credentials,
+    app: str | None,
+) -> Stripe:
     """The simulated Stripe as the ledger's file knows it; needs a running loop."""
     store = Store(ledger, types={EVENT: Event})
     clocks = Clocks(store)
@@ -64,6 +72,7 @@ def build(*, ledger: Ledger, callbacks: Callbacks, faults: Faults, app: str | No
         clockwork=clockwork,
         faults=faults,
         keys=Keys(store, clocks.account),
+        credentials=credentials,
     )
     clockwork.wake()
     control = StripeControl(world=world, clockwork=clockwork)
