@@ -6,10 +6,8 @@ never stops a delivery.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
-import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +21,7 @@ from observability.relay_metrics import RelayMetrics
 from outbox.domain.audit import Found
 from outbox.domain.facts import Head, Seals
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.store import audit_pass, audit_roots
 from outbox.store.audit_roots import Extended
 from outbox.store.connect import Connection
@@ -32,40 +31,32 @@ _log = logging.getLogger(__name__)
 PART = "audit"
 """Name of its session, which assumes a role of its own."""
 
-_FIRST_WITHIN_S = 5.0
 _LOCK = 7738204
 _SHORTEST = timedelta(minutes=1)
 
 
-class Auditor:
-    """One connection, one loop."""
+class Auditor(Duty):
+    """One relay of all at a time."""
+
+    every_s = audit_pass.EVERY_S
+    first_s = (0.0, 5.0)
+    jitter = 0.1
 
     def __init__(
         self, *, session: Session, lookup_keys: Sequence[bytes], metrics: RelayMetrics
     ) -> None:
         """``lookup_keys``: newest first; roots are made with the newest."""
-        self._session = session
+        super().__init__(session)
         self._seals = Seals(lookup_keys)
         self._faults = metrics.faults.labels(PART)
         self._metrics = AuditMetrics(metrics.registry)
-        self._stopping = asyncio.Event()
         self._step = _SHORTEST
         self._hour = -1
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Look once a minute until stopped."""
-        pause_s = _FIRST_WITHIN_S * random.random()  # noqa: S311 - jitter
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.look()
-            pause_s = audit_pass.EVERY_S * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+    async def turn(self) -> bool:
+        """Look once."""
+        await self.look()
+        return False
 
     async def look(self) -> None:
         """Make the roots that can be made, and a pass unless there is one of this minute."""

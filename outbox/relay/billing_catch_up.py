@@ -5,7 +5,6 @@ Every event goes into the inbox as if it had been delivered; what is there alrea
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from outbox.domain.billing_requests import Answered, BillingProvider
 from outbox.domain.billing_webhooks import MalformedEventError, decode
 from outbox.domain.outcomes import SENT
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.sealing import Sealer
 from outbox.store import inbox
 from outbox.store.billing_cursor import Cursor, put, take
@@ -26,12 +26,13 @@ from outbox.store.connect import Connection
 _log = logging.getLogger(__name__)
 
 _EVERY_S = 300.0
-_POLL_S = 5.0
 _GONE = "resource_missing"
 
 
-class BillingCatchUp:
-    """One connection, one loop; of several relays one reads at a time."""
+class BillingCatchUp(Duty):
+    """One relay of all reads at a time."""
+
+    every_s = 5.0
 
     def __init__(  # noqa: PLR0913 - all that it needs is passed in
         self,
@@ -40,41 +41,25 @@ class BillingCatchUp:
         stripe: BillingProvider | None,
         sealer: Sealer,
         metrics: RelayMetrics,
-        every_s: float = _EVERY_S,
+        list_every_s: float = _EVERY_S,
         held: Callable[[], bool] = lambda: False,
     ) -> None:
         """``stripe`` is null where billing is off: there is nothing to do then.
 
         ``held``: a person keeps everybody from calling Stripe just now.
         """
-        self._session = session
+        super().__init__(session)
         self._held = held
         self._stripe = stripe
         self._sealer = sealer
         self._metrics = metrics
-        self._every_s = every_s
-        self._stopping = asyncio.Event()
+        self._list_every_s = list_every_s
 
-    def stop(self) -> None:
-        """Read no further page."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Read until stopped."""
-        while not self._stopping.is_set():
-            if self._stripe is not None and await self.round():
-                continue
-            try:
-                async with asyncio.timeout(_POLL_S):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
-
-    async def round(self) -> bool:
+    async def turn(self) -> bool:
         """Read one page; whether there is another one to read now."""
         if self._stripe is None or self._held():
             return False
-        every_s = self._every_s
+        every_s = self._list_every_s
         cursor = await self._session.persist(lambda c: take(c, every_s=every_s))
         if cursor is None:
             return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable
 
 from outbox.domain.billing_notices import Due, kind_of
@@ -13,18 +11,20 @@ from outbox.domain.states import Lane
 from outbox.drafts import draft, own_event
 from outbox.providers.stripe_codes import table
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.sealing import Sealer
 from outbox.store import billing_notices as store
 from outbox.store import notices
 from outbox.store.connect import Connection
 
-_EVERY_S = 60.0
 _AT_ONCE = 100
 _LOCALE = "en-US"
 
 
-class BillingNotices:
-    """One connection, one loop."""
+class BillingNotices(Duty):
+    """Each thing is told once, whoever tells it."""
+
+    every_s = 60.0
 
     def __init__(
         self,
@@ -35,26 +35,14 @@ class BillingNotices:
         wake_lane: Callable[[int], None],
     ) -> None:
         """``wake_lane`` is told where something became due."""
-        self._session = session
+        super().__init__(session)
         self._sealer = sealer
         self._policy = policy
         self._wake_lane = wake_lane
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Tell until stopped."""
-        while not self._stopping.is_set():
-            if await self._session.persist(self.round):
-                continue
-            try:
-                async with asyncio.timeout(_EVERY_S * random.uniform(0.75, 1.25)):  # noqa: S311 - jitter
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+    async def turn(self) -> bool:
+        """Tell what is due; whether there may be more."""
+        return bool(await self._session.persist(self.round))
 
     async def round(self, connection: Connection) -> int:
         """Make what is due; how much that was."""

@@ -5,7 +5,6 @@ It reads only. What differs is counted and named; the repair is asked for by a p
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from outbox.domain.billing_books import CAUSES, Repair
 from outbox.domain.billing_requests import BillingProvider
 from outbox.relay.billing_books import KINDS, SCHEDULE, UnreachableError, Walk
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.store import billing_books as store
 from outbox.store import billing_findings
 from outbox.store.billing_books import Place
@@ -23,7 +23,6 @@ from outbox.store.billing_findings import BOOKS
 _log = logging.getLogger(__name__)
 
 _EVERY_S = 6 * 3600.0
-_POLL_S = 10.0
 _LEASE_S = 600.0
 _PAUSE_S = 0.25
 """Between calls: a small part of what Stripe allows."""
@@ -31,8 +30,10 @@ _PAUSE_S = 0.25
 _DIFFERENCES = "differences"
 
 
-class BillingReconciler:
-    """One connection, one loop."""
+class BillingReconciler(Duty):
+    """One relay of all at a time, page by page."""
+
+    every_s = 10.0
 
     def __init__(  # noqa: PLR0913 - all that it needs is passed in
         self,
@@ -48,29 +49,17 @@ class BillingReconciler:
 
         ``held``: a person keeps everybody from calling Stripe just now.
         """
-        self._session = session
+        super().__init__(session)
         self._held = held
         self._walk = None
         if stripe is not None:
             self._walk = Walk(session=session, stripe=stripe, price=price, pause_s=pause_s)
         self._faults = metrics.faults.labels("billing_reconciler")
         self._outcomes = metrics.outcomes
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """Read no further page."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Compare until stopped."""
-        while not self._stopping.is_set():
-            if await self.round():
-                continue
-            try:
-                async with asyncio.timeout(_POLL_S):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+    async def turn(self) -> bool:
+        """Go on with what is compared just now."""
+        return await self.round()
 
     async def round(self, *, every_s: float = _EVERY_S) -> bool:
         """Read one page, or look at what differs; whether there is more to do now."""

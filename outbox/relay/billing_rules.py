@@ -5,9 +5,7 @@ Any relay may; one at a time does, and all show the same. It changes nothing, an
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 import time
 
 import psycopg
@@ -15,6 +13,7 @@ import psycopg
 from observability.billing_metrics import BillingMetrics
 from observability.relay_metrics import RelayMetrics
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.store import billing_findings
 from outbox.store.billing_findings import BOOKS, RULES
 from outbox.store.connect import Connection
@@ -22,36 +21,27 @@ from outbox.store.connect import Connection
 _log = logging.getLogger(__name__)
 
 EVERY_S = 180.0
-_FIRST_WITHIN_S = 15.0
-_POLL_S = 60.0
 _LOCK = 7738206
 
 
-class BillingRules:
-    """One connection, one loop."""
+class BillingRules(Duty):
+    """One relay of all at a time."""
+
+    every_s = 60.0
+    first_s = (0.0, 15.0)
+    jitter = 0.1
 
     def __init__(self, *, session: Session, price: str | None, metrics: RelayMetrics) -> None:
         """``price``: the only one there may be; null where billing is off."""
-        self._session = session
+        super().__init__(session)
         self._price = price
         self._faults = metrics.faults.labels("billing_rules")
         self._metrics = BillingMetrics(metrics.registry)
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Look until stopped."""
-        pause_s = _FIRST_WITHIN_S * random.random()  # noqa: S311 - jitter
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.look()
-            pause_s = _POLL_S * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+    async def turn(self) -> bool:
+        """Look, unless somebody has lately."""
+        await self.look()
+        return False
 
     async def look(self, *, every_s: float = EVERY_S) -> None:
         """Look, unless somebody has lately; and show what was found."""

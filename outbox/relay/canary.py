@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from collections.abc import Callable
 
 from outbox.domain import canaries
@@ -15,6 +13,7 @@ from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import draft, own_event
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.sealing import Sealer, UnsealError
 from outbox.store import canaries as stored
 from outbox.store import notices
@@ -23,12 +22,11 @@ from outbox.store.connect import Connection
 
 _log = logging.getLogger(__name__)
 
-_EVERY_S = 30.0
-"""Between two looks whether some are due; any relay may be the one that sends them."""
 
+class Canary(Duty):
+    """Nothing at all without a recipient."""
 
-class Canary:
-    """One connection, one loop; nothing at all without a recipient."""
+    every_s = 30.0
 
     def __init__(
         self,
@@ -40,29 +38,19 @@ class Canary:
         wake_lane: Callable[[int], None],
     ) -> None:
         """``recipient``: whose number and devices they go to; null: none are sent."""
-        self._session = session
+        super().__init__(session)
         self._sealer = sealer
         self._policy = policy
         self._recipient = recipient
         self._wake_lane = wake_lane
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Send some whenever they are due, until stopped."""
-        while not self._stopping.is_set():
-            if self._recipient is not None:
-                sent: int = await self._session.persist(self.send)
-                if sent:
-                    self._wake_lane(Lane.SAFETY)
-            try:
-                async with asyncio.timeout(_EVERY_S * random.uniform(0.75, 1.25)):  # noqa: S311 - jitter
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+    async def turn(self) -> bool:
+        """Send those that are due."""
+        if self._recipient is not None:
+            sent: int = await self._session.persist(self.send)
+            if sent:
+                self._wake_lane(Lane.SAFETY)
+        return False
 
     async def send(self, connection: Connection) -> int:
         """Store those that are due; how many."""

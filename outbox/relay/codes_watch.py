@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable
 
 from observability.relay_metrics import RelayMetrics
@@ -12,15 +10,16 @@ from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import notice_draft
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.sealing import Sealer
 from outbox.store import conversion, notices
 from outbox.store.connect import Connection
 
-_EVERY_S = 60.0
 
+class CodesWatch(Duty):
+    """What it tells is told once an hour."""
 
-class CodesWatch:
-    """One connection, one loop; any relay may, and what it tells is told once an hour."""
+    every_s = 60.0
 
     def __init__(
         self,
@@ -32,29 +31,19 @@ class CodesWatch:
         wake_lane: Callable[[int], None],
     ) -> None:
         """``wake_lane`` is told where a page became due."""
-        self._session = session
+        super().__init__(session)
         self._sealer = sealer
         self._policy = policy
         self._metrics = metrics
         self._wake_lane = wake_lane
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Look about once a minute until stopped."""
-        while not self._stopping.is_set():
-            await self._session.persist(self.look)
-            while await self._session.persist(self.clear):
-                if self._stopping.is_set():
-                    return
-            try:
-                async with asyncio.timeout(_EVERY_S * random.uniform(0.75, 1.25)):  # noqa: S311 - jitter
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+    async def turn(self) -> bool:
+        """Measure, then clear away what is too old."""
+        await self._session.persist(self.look)
+        while await self._session.persist(self.clear):
+            if self._stopping.is_set():
+                break
+        return False
 
     async def clear(self, connection: Connection) -> int:
         """Clear away some of what is too old; how much."""

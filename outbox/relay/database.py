@@ -73,6 +73,11 @@ class Session:
                     await self.drop()
                 await pause()
 
+    async def release(self) -> None:
+        """Close, as it is not needed for a while; to open it again then is no news."""
+        self._opened = False
+        await self.drop()
+
     async def drop(self) -> None:
         """Close; the next use opens a new one."""
         connection, self._connection = self._connection, None

@@ -5,9 +5,7 @@ The proof is a push that shows nothing, at low priority; the app acknowledges it
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from collections.abc import Callable
 from functools import partial
 
@@ -19,19 +17,22 @@ from outbox.domain.readiness import PROOF
 from outbox.domain.states import Lane
 from outbox.drafts import draft, own_event
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.sealing import Sealer
 from outbox.store import ageing, notices
 from outbox.store.connect import Connection
 
 _log = logging.getLogger(__name__)
 
-_FIRST_WITHIN_S = 600.0
-_EVERY_S = 86_400.0
 _AT_ONCE = 200
 
 
-class DevicesAge:
-    """One connection, one loop; any relay may, one at a time for each shard."""
+class DevicesAge(Duty):
+    """One relay at a time for each shard."""
+
+    every_s = 86_400.0
+    # Soon, as a relay may not live for a day.
+    first_s = (0.0, 600.0)
 
     def __init__(
         self,
@@ -43,27 +44,16 @@ class DevicesAge:
         wake_lane: Callable[[int], None],
     ) -> None:
         """``wake_lane`` is told where a push became due."""
-        self._session = session
+        super().__init__(session)
         self._sealer = sealer
         self._policy = policy
         self._metrics = metrics
         self._wake_lane = wake_lane
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Look once a day until stopped; the first time soon, as a relay may not live for a day."""
-        pause_s = _FIRST_WITHIN_S * random.random()  # noqa: S311 - jitter
-        while not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.look()
-            pause_s = _EVERY_S * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+    async def turn(self) -> bool:
+        """Look at all devices once."""
+        await self.look()
+        return False
 
     async def look(self) -> None:
         """Go through all shards once."""

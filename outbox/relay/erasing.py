@@ -6,9 +6,7 @@ another one, which begins anew.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID
@@ -20,6 +18,7 @@ from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import page_draft
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.sealing import Sealer
 from outbox.store import erasing_beside as beside
 from outbox.store import erasing_bodies as bodies
@@ -31,11 +30,11 @@ from outbox.store.erasures import Erasure
 
 _log = logging.getLogger(__name__)
 
-_EVERY_S = 1.0
 
+class Erasing(Duty):
+    """Each erasure is in the hands of one relay at a time."""
 
-class Erasing:
-    """One connection, one loop; each erasure is in the hands of one relay at a time."""
+    every_s = 1.0
 
     def __init__(
         self,
@@ -47,30 +46,14 @@ class Erasing:
         wake_lane: Callable[[int], None],
     ) -> None:
         """``wake_lane`` is told where something became due."""
-        self._session = session
+        super().__init__(session)
         self._metrics = metrics
         self._sealer = sealer
         self._policy = policy
         self._wake_lane = wake_lane
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Carry through what is asked for until stopped."""
-        while not self._stopping.is_set():
-            if await self.round():
-                continue
-            try:
-                async with asyncio.timeout(_EVERY_S * random.uniform(0.75, 1.25)):  # noqa: S311 - jitter
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
-
-    async def round(self) -> bool:
-        """Look at one erasure; whether there was one."""
+    async def turn(self) -> bool:
+        """Look at one erasure, and carry it as far as it can be; whether there was one."""
         erasure = await self._session.persist(erasures.take)
         self._metrics.erasures_waiting.set(await self._session.persist(erasures.waiting))
         if erasure is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -14,12 +13,12 @@ from observability.relay_metrics import RelayMetrics
 from observability.slos import definitions
 from outbox.domain.acknowledging import PARKED, Endings, Key
 from outbox.relay.database import Session
+from outbox.relay.duty import Duty
 from outbox.store import acknowledgements, objectives, pulse, rollup
 from outbox.store.connect import Connection
 
 _log = logging.getLogger(__name__)
 
-_EVERY_S = 10.0
 _FORGET_EVERY = 360
 _MOST = timedelta(hours=1)
 _LEAST = timedelta(minutes=1)
@@ -27,39 +26,30 @@ _SLOW_S = 2.0
 _FAST_S = 0.5
 
 
-class Measuring:
-    """One connection, one loop; any relay may, one at a time for each objective."""
+class Measuring(Duty):
+    """One relay at a time for each objective."""
+
+    every_s = 10.0
 
     def __init__(self, *, session: Session, metrics: RelayMetrics) -> None:
         """What was counted is added to the metrics of the relay that counted it."""
-        self._session = session
+        super().__init__(session)
         self._metrics = metrics
         self._endings = Endings()
-        self._stopping = asyncio.Event()
         self._most = timedelta(minutes=10)
+        # Not all relays at once.
+        self._turn = random.randrange(_FORGET_EVERY)  # noqa: S311 - jitter
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Measure every few seconds until stopped."""
-        turn = random.randrange(_FORGET_EVERY)  # noqa: S311 - not all relays at once
-        while not self._stopping.is_set():
-            await self._session.persist(self.show)
-            behind = False
-            for key in rollup.waits():
-                behind |= await self._session.persist(partial(self.count, key))
-            if turn % _FORGET_EVERY == 0:
-                await self._session.persist(rollup.forget)
-            turn += 1
-            if behind:
-                continue
-            try:
-                async with asyncio.timeout(_EVERY_S * random.uniform(0.75, 1.25)):  # noqa: S311 - jitter
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+    async def turn(self) -> bool:
+        """Measure; whether there are more minutes to count."""
+        await self._session.persist(self.show)
+        behind = False
+        for key in rollup.waits():
+            behind |= await self._session.persist(partial(self.count, key))
+        if self._turn % _FORGET_EVERY == 0:
+            await self._session.persist(rollup.forget)
+        self._turn += 1
+        return behind
 
     async def show(self, connection: Connection) -> None:
         """Read the measures of this moment."""

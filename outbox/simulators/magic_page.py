@@ -66,7 +66,7 @@ Every other one is accepted, and acknowledged by the app when the simulator was 
 | `POST /token` | access tokens for a service account |
 | `/v1/…`, `/v2/core/events/…` | Stripe, see below |
 | `POST /_sim/faults`, `GET`, `DELETE` | puts a fault in force, shows, clears |
-| `POST /_sim/credentials`, `GET` | `twilio_auth_tokens`, of which the first signs callbacks, and `stripe_api_keys` that are taken |
+| `POST /_sim/credentials`, `GET` | sets which secrets the accounts take, see below |
 | `POST /_sim/inbound` | a person texts us: a signed POST to CALLBACK/webhooks/twilio/inbound |
 | `POST /_sim/operator` | a pager: pages go into the ledger, once per Idempotency-Key |
 | `GET /_sim/ledger` | what was accepted, NDJSON; filters `provider`, `to`, `since` |
@@ -93,6 +93,15 @@ of `undelivered_30007`, say; with `sender`, of that one's texts alone.
 `lists` lets Twilio show a message only so long after its acceptance, and answer some questions
 about messages with 503; at Stripe it is for searches, which lag by its clock. Without `provider`
 all are struck, without `for_s` it stays until it is cleared.
+
+## Credentials
+
+    POST /_sim/credentials
+    {{"twilio_auth_tokens": ["new", "old"], "stripe_api_keys": ["sk_test_new"]}}
+
+The secrets that the accounts take, until the simulators end; the first token signs callbacks, as
+Twilio's primary one does. What is left out stays as it is. `POST /_sim/stripe/settings` has
+`secrets`, by which webhooks are signed.
 
 ## Texts of people
 

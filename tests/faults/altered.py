@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from outbox.relay.duty import Duty
     from outbox.store.connect import Connection
 
 SHIFT = "FAULTS_CLOCK_SHIFT_S"
@@ -85,9 +86,10 @@ def _hold(held: Path) -> None:
         measuring,
     )
 
-    billing_catch_up._POLL_S = billing_notices._EVERY_S = _LOOKS_EVERY_S
+    billing_catch_up.BillingCatchUp.every_s = _LOOKS_EVERY_S
+    billing_notices.BillingNotices.every_s = _LOOKS_EVERY_S
     keeps_still, keeps_quiet = held.exists, untold(held).exists
-    read, tell = billing_catch_up.BillingCatchUp.round, billing_notices.BillingNotices.round
+    read, tell = billing_catch_up.BillingCatchUp.turn, billing_notices.BillingNotices.round
 
     async def read_unless_held(self: billing_catch_up.BillingCatchUp) -> bool:
         return not keeps_still() and await read(self)
@@ -95,14 +97,12 @@ def _hold(held: Path) -> None:
     async def tell_unless_held(self: billing_notices.BillingNotices, connection: Connection) -> int:
         return 0 if keeps_quiet() else await tell(self, connection)
 
-    async def rest(
-        self: measuring.Measuring | billing_reconciler.BillingReconciler,
-    ) -> None:
+    async def rest(self: Duty) -> None:
         await self._stopping.wait()
 
     measuring.Measuring.run = rest  # type: ignore[method-assign]
     billing_reconciler.BillingReconciler.run = rest  # type: ignore[method-assign]
-    billing_catch_up.BillingCatchUp.round = read_unless_held  # type: ignore[method-assign]
+    billing_catch_up.BillingCatchUp.turn = read_unless_held  # type: ignore[method-assign]
     billing_notices.BillingNotices.round = tell_unless_held  # type: ignore[method-assign]
 
 
@@ -116,10 +116,11 @@ def _age() -> None:
         measuring,
     )
 
-    tally._EVERY_S = canary._EVERY_S = billing_reconciler._POLL_S = _LOOKS_EVERY_S
+    tally._EVERY_S = canary.Canary.every_s = _LOOKS_EVERY_S
+    billing_reconciler.BillingReconciler.every_s = _LOOKS_EVERY_S
     breaker.COOL_S, breaker.RETURN_S = (1.0, 2.0), 1.0
 
-    async def rest(self: measuring.Measuring | auditor.Auditor) -> None:
+    async def rest(self: Duty) -> None:
         await self._stopping.wait()
 
     measuring.Measuring.run = rest  # type: ignore[method-assign]

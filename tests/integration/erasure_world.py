@@ -222,7 +222,7 @@ async def to_rest(by_hand: Hand) -> None:
     ends = time.monotonic() + _WITHIN_S
     while time.monotonic() < ends:
         by_hand._owner.execute("UPDATE erasure SET next_at = now() WHERE done_at IS NULL")
-        while await erasing.round():
+        while await erasing.turn():
             pass
         if by_hand.rows("SELECT count(*) FROM erasure WHERE done_at IS NULL") == [(0,)]:
             await by_hand.work()

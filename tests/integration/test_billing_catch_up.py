@@ -15,7 +15,7 @@ __all__ = ["life", "stripe_url"]
 async def _read(life: World) -> None:
     """As a relay does when it is time."""
     life.relay.rows("UPDATE billing_cursor SET read_at = NULL RETURNING 1")
-    while await life.relay.parts.billing_catch_up.round():
+    while await life.relay.parts.billing_catch_up.turn():
         pass
     await life.relay.to_the_end(within_s=600)
 
@@ -62,5 +62,5 @@ async def test_an_event_that_is_no_longer_listed_begins_the_list_anew(life: Worl
 
 async def test_one_relay_reads_at_a_time(life: World) -> None:
     life.relay.rows("UPDATE billing_cursor SET lease_until = now() + interval '1 hour' RETURNING 1")
-    assert not await life.relay.parts.billing_catch_up.round()
+    assert not await life.relay.parts.billing_catch_up.turn()
     assert _counts(life) == (0, 0)

@@ -186,7 +186,7 @@ async def test_after_lost_webhooks_the_list_is_fetched_and_the_books_agree(life:
     # No webhook came.
     assert {cause for cause, _, _ in await _reconcile(life)} >= {"ending", "status"}
     life.relay.rows("UPDATE billing_cursor SET read_at = NULL WHERE name = 'events' RETURNING 1")
-    while await life.relay.parts.billing_catch_up.round():
+    while await life.relay.parts.billing_catch_up.turn():
         pass
     await life.relay.to_the_end(within_s=600)
     assert await _reconcile(life) == []

@@ -51,7 +51,7 @@ async def test_nothing_of_a_person_is_left_and_nothing_is_lost(
     charged = by_hand.rows("SELECT id, customer, role FROM account")
     await erase(life)
     await erase(life)
-    await by_hand.parts.housekeeping.erasing.round()
+    await by_hand.parts.housekeeping.erasing.turn()
     assert by_hand.rows("SELECT waits_for FROM erasure") == [("notifications",)]
     assert by_hand.due(about["c_2"]) is not None
     await by_hand.work()
@@ -124,7 +124,7 @@ async def test_a_relay_that_dies_at_any_step_is_followed_by_another(
         steps += 1
         mortal.left = steps
         try:
-            await erasing.round()
+            await erasing.turn()
         except DiedError:
             continue
         break

@@ -28,7 +28,7 @@ async def test_it_is_told_whether_it_is_done(life: World, database_url: str) -> 
     await confirmed(life, ALICE, BOB)
     await by_hand.work()
     await erase(life)
-    await by_hand.parts.housekeeping.erasing.round()
+    await by_hand.parts.housekeeping.erasing.turn()
     with psycopg.connect(database_url) as reader:
         (stands,) = erasures.standing(reader)
     assert (stands.recipient, stands.waits_for, stands.done_at) == ("c_bob", "notifications", None)
@@ -70,7 +70,7 @@ async def test_it_is_not_at_its_end_while_something_of_before_may_still_be_store
         # Like an event whose commit waits for its standby.
         late.execute("UPDATE lane SET low = low WHERE shard = 0")
         await erase(life)
-        await by_hand.parts.housekeeping.erasing.round()
+        await by_hand.parts.housekeeping.erasing.turn()
         assert by_hand.rows("SELECT waits_for FROM erasure") == [("transactions",)]
         late.commit()
     await to_rest(by_hand)

@@ -155,7 +155,7 @@ def test_nothing_hides_that_somebody_was_not_reached_or_that_money_is_wrong() ->
 
 def test_a_burn_rate_may_tell_of_what_is_over_for_as_long_as_its_figures_are_under_way() -> None:
     minute_s = 60.0
-    within_s = TRANSACTION_TIMEOUT_S + 5 + minute_s + measuring._EVERY_S * 1.25
+    within_s = TRANSACTION_TIMEOUT_S + 5 + minute_s + measuring.Measuring.every_s * 1.25
     assert within_s <= judging._COUNTING_S
     firing = judge(_D, {"sms": {s: {"unsent": 9} for s in _D.windows_s}}, []).firing
     (texts,) = firing
