@@ -127,6 +127,12 @@ class RelayMetrics:
             ("country",),
             registry=registry,
         )
+        self.codes_stopped = Gauge(
+            "pruuf_codes_stopped",
+            "1 while no one-time code goes to a country, as hardly any was used.",
+            ("country",),
+            registry=registry,
+        )
         self.codes_hour = Gauge(
             "pruuf_codes_hour",
             "One-time codes of that hour.",

@@ -5,6 +5,7 @@ Texts of codes are what fraud lives on: somebody rents a range of numbers, and h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -14,6 +15,8 @@ from outbox.domain.policy import Codes
 
 _LAST_DIGITS = 3
 """Not part of a number's prefix."""
+MILS = 10_000
+"""Parts of a dollar: money is counted in whole ones."""
 
 
 class Counted(StrEnum):
@@ -25,6 +28,10 @@ class Counted(StrEnum):
     COUNTRY = "country"
     CALLER = "caller"
     """Requests of an API key for a code."""
+    PREFIX_COST = "prefix_cost"
+    """What codes to a prefix cost, in `MILS` of a dollar."""
+    CALLER_COST = "caller_cost"
+    """What the codes of an API key cost, likewise."""
     CHECKS = "checks"
     """Guesses that an API key brought."""
 
@@ -38,6 +45,10 @@ class Refused(StrEnum):
     NUMBER_LIMIT = "number_limit"
     PREFIX_LIMIT = "prefix_limit"
     COUNTRY_LIMIT = "country_limit"
+    PREFIX_COST = "prefix_cost"
+    CALLER_COST = "caller_cost"
+    STOPPED = "stopped"
+    """Hardly any code that went to this country was used."""
     UNKNOWN = "unknown"
     """Nobody asked for a code under this id; it was made up."""
 
@@ -54,12 +65,12 @@ class Used(Struct):
     added: int = 0
     """Of these, by the transaction that is open."""
 
-    def add(self) -> None:
-        """Count once more."""
-        self.minute += 1
-        self.ten_minutes += 1
-        self.hour += 1
-        self.added += 1
+    def add(self, number: int = 1) -> None:
+        """Count once more, or so much."""
+        self.minute += number
+        self.ten_minutes += number
+        self.hour += number
+        self.added += number
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -70,6 +81,16 @@ class Asked(Struct, frozen=True, kw_only=True):
     number: Used
     prefix: Used
     of_country: Used
+    prefix_cost: Used
+    caller_cost: Used
+    stopped: bool = False
+    """Nothing goes to this country for a while."""
+
+
+def price(country: str, codes: Codes) -> int:
+    """What one text costs, in `MILS` of a dollar; at least one of them."""
+    usd = codes.usd_per_text.get(country, codes.usd_elsewhere)
+    return max(1, math.ceil(usd * MILS))
 
 
 def refusal(asked: Asked, codes: Codes) -> Refused | None:
@@ -78,6 +99,8 @@ def refusal(asked: Asked, codes: Codes) -> Refused | None:
         return Refused.COUNTRY
     if asked.opted_out:
         return Refused.OPTED_OUT
+    if asked.stopped:
+        return Refused.STOPPED
     for used, most, refused in (
         (asked.number.ten_minutes, codes.per_number, Refused.NUMBER_LIMIT),
         (asked.prefix.ten_minutes, codes.per_prefix, Refused.PREFIX_LIMIT),
@@ -85,8 +108,17 @@ def refusal(asked: Asked, codes: Codes) -> Refused | None:
     ):
         if used >= most:
             return refused
+    cost = price(asked.country, codes)
+    for counted, usd, refused in (
+        (asked.prefix_cost, codes.usd_per_prefix_hour, Refused.PREFIX_COST),
+        (asked.caller_cost, codes.usd_per_caller_hour, Refused.CALLER_COST),
+    ):
+        if counted.hour + cost > usd * MILS:
+            return refused
     for each in (asked.number, asked.prefix, asked.of_country):
         each.add()
+    for each in (asked.prefix_cost, asked.caller_cost):
+        each.add(cost)
     return None
 
 
@@ -110,4 +142,6 @@ def keys_of(phone: str, country: str, caller: str) -> Mapping[Counted, str]:
         Counted.PREFIX: prefix_of(phone),
         Counted.COUNTRY: country,
         Counted.CALLER: caller,
+        Counted.PREFIX_COST: prefix_of(phone),
+        Counted.CALLER_COST: caller,
     }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -182,11 +182,14 @@ def _codes() -> Iterator[str]:
     limits = msgspec.structs.asdict(Codes())
     yield from _table(
         ("limit", "default"),
-        (
-            (f"`{name}`", ", ".join(value) if isinstance(value, tuple) else f"{value:g}")
-            for name, value in limits.items()
-        ),
+        ((f"`{name}`", _limit(value)) for name, value in limits.items()),
     )
+
+
+def _limit(value: Mapping[str, float] | Sequence[str] | float) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each:g}" for name, each in value.items())
+    return f"{value:g}" if isinstance(value, int | float) else ", ".join(value)
 
 
 def _kept() -> Iterator[str]:

@@ -49,6 +49,9 @@ class PolicyError(ValueError):
     """The policy file cannot be used; says where, what was found and what is accepted."""
 
 
+Dollars = Annotated[float, Meta(ge=0)]
+
+
 class Codes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of one-time codes; per ten minutes where nothing else is said."""
 
@@ -59,8 +62,19 @@ class Codes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numbers that share all but their last three digits: a range that somebody rented."""
     per_country_hour: int = 5000
     per_caller_minute: int = 600
+    usd_per_text: Mapping[str, Dollars] = msgspec.field(
+        default_factory=lambda: {"US": 0.0083, "CA": 0.0083}
+    )
+    """What a text costs, by country: the price list of your account."""
+    usd_elsewhere: Dollars = 0.3
+    """Where the list says nothing: dear, so that the ceilings hold."""
+    usd_per_prefix_hour: Dollars = 5.0
+    usd_per_caller_hour: Dollars = 100.0
+    """What the codes of one API key may cost."""
     least_conversion: float = 0.2
     """Share of the codes of an hour that are approved; below it somebody is told."""
+    stop_conversion: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    """Below it none goes to that country for an hour; 0 stops nothing."""
 
 
 class Keep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

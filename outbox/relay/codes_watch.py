@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from observability.relay_metrics import RelayMetrics
-from outbox.domain.codes_conversion import Conversion, falls_short, summary
+from outbox.domain.codes_conversion import Conversion, falls_short, is_fraud, summary
 from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import notice_draft
 from outbox.relay.database import Session
 from outbox.relay.duty import Duty
 from outbox.sealing import Sealer
-from outbox.store import conversion, notices
+from outbox.store import codes_stop, conversion, notices
 from outbox.store.connect import Connection
+
+_log = logging.getLogger(__name__)
 
 
 class CodesWatch(Duty):
@@ -57,13 +60,24 @@ class CodesWatch(Duty):
         for each in measured:
             self._metrics.codes_conversion.labels(each.country).set(each.share)
             self._metrics.codes_hour.labels(each.country).set(each.sent)
-            if falls_short(each, self._policy.codes.least_conversion):
-                await self._tell(connection, each)
+            stopped = is_fraud(each, self._policy.codes.stop_conversion)
+            if stopped and await codes_stop.stop(connection, each):
+                _log.warning("no code goes to %s for a while: hardly any was used", each.country)
+            if stopped or falls_short(each, self._policy.codes.least_conversion):
+                await self._tell(connection, each, stopped=stopped)
+        in_force = await codes_stop.now(connection)
+        self._metrics.codes_stopped.clear()
+        for country in in_force:
+            self._metrics.codes_stopped.labels(country).set(1)
 
-    async def _tell(self, connection: Connection, measured: Conversion) -> None:
-        reason = f"codes_conversion:{measured.country}"
+    async def _tell(self, connection: Connection, measured: Conversion, *, stopped: bool) -> None:
+        # To be stopped is another piece of news than to fall short.
+        reason = f"codes_{'stopped' if stopped else 'conversion'}:{measured.country}"
         event = notice_draft(
-            self._sealer, summary=summary(measured), reason=reason, policy=self._policy
+            self._sealer,
+            summary=summary(measured, stopped=stopped),
+            reason=reason,
+            policy=self._policy,
         )
         if await notices.tell(connection, reason, event):
             self._metrics.pages.inc()

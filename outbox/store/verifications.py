@@ -28,7 +28,7 @@ from outbox.domain.intake import NewEvent
 from outbox.domain.phones import NOWHERE
 from outbox.domain.policy import CODE_HOLDS_S, Codes
 from outbox.sealing import Sealer
-from outbox.store import usage
+from outbox.store import codes_stop, usage
 from outbox.store.connect import Connection
 from outbox.store.intake_rows import b64, due_row, event_row, notification_row
 from outbox.store.sql import rows, statement
@@ -103,7 +103,7 @@ async def request(
     """Store what is asked for in the open transaction, and send what may be sent."""
     used = await usage.lock(connection, (key for each in wanted for key in each.keys.values()))
     left_s = await usage.minute_left_s(connection)
-    opted_out = await _opted_out(connection, wanted)
+    opted_out, stopped = await _opted_out(connection, wanted), await codes_stop.now(connection)
     taken: list[tuple[Wanted, Refused | None]] = []
     limited: set[UUID] = set()
     for each in wanted:
@@ -111,7 +111,7 @@ async def request(
         if not codes_limits.caller_may(counts[Counted.CALLER], codes.per_caller_minute):
             limited.add(each.id)
             continue
-        taken.append((each, _refusal(each, counts, opted_out, codes)))
+        taken.append((each, _refusal(each, counts, opted_out, stopped, codes)))
     expires = await _insert(connection, taken)
     await usage.add(connection, used)
     await _send(connection, [each.event for each, refused in taken if refused is None])
@@ -126,6 +126,7 @@ def _refusal(
     wanted: Wanted,
     counts: Mapping[Counted, Used],
     opted_out: frozenset[bytes],
+    stopped: frozenset[str],
     codes: Codes,
 ) -> Refused | None:
     asked = Asked(
@@ -134,6 +135,9 @@ def _refusal(
         number=counts[Counted.NUMBER],
         prefix=counts[Counted.PREFIX],
         of_country=counts[Counted.COUNTRY],
+        prefix_cost=counts[Counted.PREFIX_COST],
+        caller_cost=counts[Counted.CALLER_COST],
+        stopped=wanted.country in stopped,
     )
     return refusal(asked, codes)
 

@@ -8,14 +8,14 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from outbox.domain.codes_conversion import ENOUGH
+from outbox.domain.codes_conversion import ENOUGH, ENOUGH_TO_STOP
 from outbox.domain.ids import new_id
 from outbox.domain.outcomes import Result
 from outbox.settings import Settings
 
 from .codes import PHONE, Api, Outbox, asked, guessed
 from .relay_fakes import UNKNOWN, refused
-from .relay_hand import Hand, hand
+from .relay_hand import Hand, hand, person
 
 
 @pytest.fixture
@@ -106,6 +106,49 @@ async def test_the_operator_is_told_once_that_hardly_any_code_is_used(
     await by_hand.skip(3700)
     await _look(by_hand)
     assert by_hand.pager.reasons == ["codes_conversion:US"] * 2
+
+
+async def test_no_code_goes_where_hardly_any_is_used_until_an_hour_has_passed(
+    api: Api, by_hand: Hand, outbox: Outbox
+) -> None:
+    _past(outbox.url, ENOUGH_TO_STOP, approved=2, minutes=30)
+    await _look(by_hand)
+    await _look(by_hand)
+    assert by_hand.pager.reasons == ["codes_stopped:US"]
+    [page] = by_hand.pager.pages.values()
+    assert "only 2 of 50 were used" in page.summary
+    assert "None goes there for an hour now." in page.summary
+    figure = by_hand.metrics.registry.get_sample_value
+    assert figure("pruuf_codes_stopped", {"country": "US"}) == 1
+    # Who asks is told nothing, and other countries and kinds are not concerned.
+    stopped = await asked(api)
+    assert outbox.refused(stopped["id"]) == "stopped"
+    assert (await guessed(api, stopped["id"], "000000"))[0] == "pending"
+    assert outbox.refused((await asked(api, "+14165550123"))["id"]) is None
+    await by_hand.work()
+    texts = len(by_hand.twilio.calls)
+    await by_hand.accept(by_hand.missed(person("m")[0], person()))
+    await by_hand.work()
+    assert len(by_hand.twilio.calls) == texts + 1
+    with psycopg.connect(outbox.url) as connection:
+        connection.execute(
+            "UPDATE codes_stop SET since = since - interval '61 minutes',"
+            " until = until - interval '61 minutes'"
+        )
+        connection.execute("UPDATE verification SET created_at = created_at - interval '1 hour'")
+    assert outbox.refused((await asked(api))["id"]) is None
+    await _look(by_hand)
+    assert figure("pruuf_codes_stopped", {"country": "US"}) is None
+
+
+@pytest.mark.parametrize(("count", "approved"), [(ENOUGH_TO_STOP - 1, 0), (ENOUGH_TO_STOP, 3)])
+async def test_what_is_merely_bad_is_told_and_not_stopped(
+    count: int, approved: int, api: Api, by_hand: Hand, outbox: Outbox
+) -> None:
+    _past(outbox.url, count, approved=approved, minutes=30)
+    await _look(by_hand)
+    assert by_hand.pager.reasons == ["codes_conversion:US"]
+    assert outbox.refused((await asked(api))["id"]) is None
 
 
 @pytest.mark.parametrize(
