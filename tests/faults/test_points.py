@@ -109,7 +109,7 @@ _WAYS: dict[str, dict[str, str]] = {
         "connection.execute": "–: in the same transaction",
         "suppressions.learn": "–: in the same transaction",
     },
-    "outbox.relay.billing_catch_up:BillingCatchUp.round": {
+    "outbox.relay.billing_catch_up:BillingCatchUp.turn": {
         "self._session.persist": "list: leased, nothing asked, list: stored, the cursor stands,"
         " list: the cursor moved, before COMMIT, list: COMMIT done",
         "self._stripe.events_after": "list: a page is answered",

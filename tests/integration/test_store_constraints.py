@@ -56,6 +56,9 @@ _BASE = {
         f" VALUES (0, '{_ID}', 'Parked', '', 'a', 'r', now() + interval '1 hour')"
     ),
     "erasure": "(shard, recipient, numbers) VALUES (0, 'c', '{a}')",
+    "codes_stop": (
+        "(shard, country, until, sent, approved) VALUES (0, 'US', now() + interval '1 hour', 50, 1)"
+    ),
     "verification": (
         "(shard, id, phone_hash, country, caller, code_hash, checks_left, expires_at, notification)"
         f" VALUES (0, '{_ID}', '\\x00', 'US', 'k', '\\x00', 3, now(), '{_ID}')"
@@ -127,6 +130,7 @@ _IMPOSSIBLE = [
     ),
     ("erasure", "done_at = now()"),
     ("erasure", "done_at = now(), numbers = '{}', waits_for = 'callbacks'"),
+    ("codes_stop", "until = since"),
     ("verification", "checks_left = -1"),
     ("verification", "refused = 'why'"),
     ("verification", "notification = NULL"),
