@@ -177,12 +177,27 @@ def _rates() -> Iterator[str]:
     yield ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + "."
 
 
+_CODES = {
+    "countries": "countries that codes go to (ISO 3166-1); elsewhere nobody gets one",
+    "per_number": "codes to one number in ten minutes",
+    "per_prefix": "codes to a range (all but the last three digits) in ten minutes",
+    "per_country_hour": "codes to a country in an hour",
+    "per_caller_minute": "requests of one API key in a minute; beyond it 429",
+    "usd_per_text": "what a text costs by country, in dollars: by your account's price list",
+    "usd_elsewhere": "what is taken for a country that the list does not name",
+    "usd_per_prefix_hour": "what codes to one range may cost in an hour, in dollars",
+    "usd_per_caller_hour": "what codes of one API key may cost in an hour, in dollars",
+    "least_conversion": "share of an hour's codes that is used; below it the operator is told",
+    "stop_conversion": "share below which none goes to that country for an hour; 0: never",
+}
+
+
 def _codes() -> Iterator[str]:
     yield "## One-time codes\n"
     limits = msgspec.structs.asdict(Codes())
     yield from _table(
-        ("limit", "default"),
-        ((f"`{name}`", _limit(value)) for name, value in limits.items()),
+        ("limit", "default", "what it is"),
+        ((f"`{name}`", _limit(value), _CODES[name]) for name, value in limits.items()),
     )
 
 

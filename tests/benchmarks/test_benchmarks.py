@@ -27,6 +27,7 @@ INTAKE = [sys.executable, "-m", "tests.benchmarks", "--quick", "--only", "intake
 WITHIN_S = 180
 
 
+@pytest.mark.newest
 def test_a_short_run_of_the_intake_writes_its_report(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     done = subprocess.run(
@@ -64,6 +65,7 @@ def test_a_short_run_of_the_intake_writes_its_report(tmp_path: Path) -> None:
     assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= WIDTH
 
 
+@pytest.mark.newest
 def test_an_interrupt_ends_everything_that_was_started() -> None:
     bench = subprocess.Popen(INTAKE, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert bench.stderr is not None

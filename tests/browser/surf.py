@@ -34,6 +34,7 @@ KEYS = {"PRUUF_KEYS": "A" * 43, "PRUUF_LOOKUP_KEYS": "A" * 43}
 
 MARKS = [
     pytest.mark.browser,
+    pytest.mark.newest,
     pytest.mark.skipif(
         _CHROMIUM is None,
         reason="no browser; install one: apt-get update && apt-get install -y chromium",

@@ -116,6 +116,7 @@ def _flat(stack: Stack, sends: int) -> None:
     assert files_last <= files + 60
 
 
+@pytest.mark.newest
 def test_memory_and_files_stay_flat(stack: Stack) -> None:
     """20,000 sends."""
     _flat(stack, 20_000)

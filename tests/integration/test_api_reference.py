@@ -90,6 +90,7 @@ def test_every_task_is_shown_in_every_language() -> None:
     assert shown == {task: list(_RUN) for task in tasks}
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("language", _RUN)
 def test_the_examples_work(  # noqa: PLR0917 - fixtures
     language: str,

@@ -12,11 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import MakeKey
 
 _HERE = Path(__file__).parent
 
 
+@pytest.mark.newest
 def test_no_request_is_answered_in_another_way_than_described(
     gateway_url: str, make_key: MakeKey, tmp_path: Path
 ) -> None:

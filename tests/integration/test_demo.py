@@ -152,6 +152,7 @@ def test_a_demonstration_that_is_stopped_leaves_nothing(
     assert done.out == ""
 
 
+@pytest.mark.newest
 def test_a_demonstration_that_is_killed_is_cleared_away_by_the_next(cli: Cli) -> None:
     folder = Path(cli.environ["PRUUF_DATA_DIR"])
     with cli.started("demo", "--once") as process:
