@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+from msgspec.structs import replace
+
 from outbox.domain import billing_moves as moves
 from outbox.domain.billing_facts import LOOK, STRIPE
 from outbox.domain.billing_notices import NO_LONGER_TRUE
@@ -19,7 +21,9 @@ from outbox.domain.content import Content
 from outbox.domain.decide import Final
 from outbox.domain.history import History
 from outbox.domain.outcomes import Outcome, Result
+from outbox.domain.policy import Policy
 from outbox.domain.states import State, Work
+from outbox.relay.billing_applier import own_command
 from outbox.relay.billing_carrying import Carrying
 from outbox.relay.billing_looking import Looking
 from outbox.relay.database import Session
@@ -27,6 +31,7 @@ from outbox.relay.gate import Gate
 from outbox.relay.texting import Blocked
 from outbox.sealing import Sealer
 from outbox.store.billing_accounts import Command, read_command
+from outbox.store.billing_learn import Learned
 from outbox.store.billing_notices import untrue
 from outbox.store.billing_owners import owner_of_customer
 from outbox.store.claims import Claim
@@ -41,13 +46,14 @@ _OFF = "billing_off"
 class Commands:
     """Carries out the commands of one relay."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it needs is passed in
         self,
         *,
         stripe: BillingProvider | None,
         gate: Gate,
         session: Session,
         sealer: Sealer,
+        policy: Policy,
         jitter: Callable[[], float],
     ) -> None:
         """``stripe`` is null where billing is off; the gate has one way for it."""
@@ -56,6 +62,7 @@ class Commands:
         (self._way,) = gate.of(PROVIDER)
         self._session = session
         self._sealer = sealer
+        self._policy = policy
         self._jitter = jitter
         # The session is one connection, and claims are carried out side by side.
         self._reading = asyncio.Lock()
@@ -87,7 +94,11 @@ class Commands:
             is_late=claim.expired,
             jitter=self._jitter,
         )
-        return Settlement(claim=claim, move=move, attempts=(made.attempt,), also=made.learned)
+        learned = made.learned
+        if isinstance(learned, Learned):
+            look = partial(own_command, self._sealer, self._policy, LOOK, learned.account)
+            learned = replace(learned, again=look)
+        return Settlement(claim=claim, move=move, attempts=(made.attempt,), also=learned)
 
     async def untrue(self, claim: Claim, history: History) -> Final | None:
         """The end of a notice that says what is not so any more; null: it still is."""

@@ -221,6 +221,7 @@ class Parts:
                 gate=self.gate,
                 session=self._session("billing"),
                 sealer=self._sealer,
+                policy=self._settings.policy,
                 jitter=random.random,
             ),
             gate=self.gate,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
 
 from outbox.domain.billing_objects import Kept
 from outbox.domain.ids import SHARDS
+from outbox.domain.intake import NewEvent
+from outbox.store import notices
 from outbox.store.billing_intake import lock
 from outbox.store.billing_marks import mark
 from outbox.store.billing_objects import learn
@@ -34,6 +36,8 @@ class Learned(Struct, frozen=True, kw_only=True):
     """By invoice: the payment that settled it."""
     about: str | None = None
     """What was looked at because of an event, which may wait for its account."""
+    again: Callable[[str], NewEvent] | None = None
+    """A look at an object: ordered where it has changed while Stripe was asked, and differs."""
 
     @property
     def place(self) -> tuple[int, str]:
@@ -53,13 +57,15 @@ class Learned(Struct, frozen=True, kw_only=True):
         # In the order in which they were answered: what a command changed was looked at before.
         newest = {each.id: each for each in (*self.seen, *self.changed)}
         for kept in newest.values():
-            await learn(
+            learned = await learn(
                 connection,
                 self.shard,
                 self.account,
                 kept,
                 as_of=self.as_of.get(kept.id),
             )
+            if not learned and self.again is not None:
+                await notices.insert(connection, self.again(kept.id))
         for column, told in (("decline", self.declines), ("intent", self.intents)):
             for invoice, value in told.items():
                 await mark(connection, self.place, invoice, column, value)

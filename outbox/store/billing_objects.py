@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from outbox.domain.billing_apply import ANSWER, Seen, answered
+from outbox.domain.billing_apply import ANSWER, Seen, answered, is_over
 from outbox.domain.billing_objects import (
     Customer,
     Invoice,
@@ -161,24 +161,26 @@ async def learn(
     kept: Kept,
     *,
     as_of: datetime | None,
-) -> None:
-    """Take an answer of Stripe, under the account's lock.
+) -> bool:
+    """Take an answer of Stripe, under the account's lock; false: which is newer, nobody can tell.
 
-    Not where an event changed the row since Stripe was asked (``as_of``: when it had changed before
-    that): the event may be the newer one, and if it is not, the one that is will come.
+    That is so where the row has changed since Stripe was asked (``as_of``: when it had changed
+    before that) and says something else. A final state is newer than any other, whenever told.
     """
     row = await find(connection, shard, account, type(kept), kept.id)
-    if (None if row is None else row.changed_at) != as_of:
-        return
     before, seen = (None, Seen()) if row is None else (row.kept, row.seen)
+    overtaken = (None if row is None else row.changed_at) != as_of
+    if overtaken and (before is None or is_over(before) or not is_over(kept)):
+        return before is None or is_over(before) or before == kept
     if not answered(before, kept):
-        return
+        return True
     if before != kept:
         await save(connection, shard, account, kept, seen.with_answer())
         if before is None:
             await billing_unowned.reopen(connection, (kept.id, account))
     elif ANSWER not in seen.events:
         await _note(connection, shard, account, kept, seen.with_answer())
+    return True
 
 
 async def _note(connection: Connection, shard: int, account: str, kept: Kept, seen: Seen) -> None:

@@ -39,6 +39,41 @@ def _results(life: World, command: UUID) -> list[tuple[str, str | None]]:
     return [(row[3], row[4]) for row in life.relay.attempts(command) if row[1] == "send"]
 
 
+async def _overtaken(life: World, when: str) -> None:
+    """A cancellation whose answer comes after our row has changed by something else."""
+    await life.open()
+    await life.work()
+    await life.say("subscription_cancelled", when=when)
+    (assignment,) = await life.relay.claim(int(Lane.TRANSACTIONAL))
+    settlement = await life.relay.call(assignment)
+    life.relay.rows("UPDATE subscription SET changed_at = now() RETURNING id")
+    await life.relay.settle(settlement)
+
+
+def _kept(life: World) -> list[tuple[Any, ...]]:
+    return life.relay.rows("SELECT status, cancel_at_period_end FROM subscription")
+
+
+def _looks(life: World) -> list[tuple[Any, ...]]:
+    return life.relay.rows("SELECT state FROM notification WHERE kind = 'billing.look'")
+
+
+async def test_an_end_that_stripe_answers_counts_whatever_came_between(life: World) -> None:
+    await _overtaken(life, "now")
+    assert _kept(life) == [("canceled", False)]
+    assert _looks(life) == []
+
+
+async def test_an_answer_that_was_overtaken_is_asked_for_again(life: World) -> None:
+    await _overtaken(life, "period_end")
+    # Nobody can tell which is newer: Stripe is asked, though no event may ever come.
+    assert _kept(life) == [("trialing", False)]
+    assert _looks(life) == [("open",)]
+    await life.work()
+    assert _kept(life) == [("trialing", True)]
+    assert _looks(life) == [("delivered",)]
+
+
 async def test_a_lost_answer_is_asked_for_with_the_same_key(life: World) -> None:
     command = await life.open()
     # The customer comes with the same key again; the trial is found at the customer.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration import curl
+from tests.integration import curl, demo_dump
 from tests.integration.cli_process import Cli, Done, ended, processes_of, until
 
 _HOSTILE = {
@@ -128,6 +128,8 @@ def _tries(cli: Cli, shown: subprocess.Popen[bytes]) -> None:
 
     until(lambda: "reached by SMS after" in story().out, what="the story of what was tried")
     assert "Missed check-in of m_try_" in story().ended(0).out
+    # Whoever has the keys reads it; whoever has the database alone does not.
+    assert demo_dump.in_clear(Path(named[1])) == set()
 
 
 @pytest.mark.parametrize(
