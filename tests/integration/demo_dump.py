@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from outbox.store.embedded import EmbeddedPostgres
@@ -24,23 +24,28 @@ _BEGINS = 25
 
 
 def in_clear(folder: Path) -> set[bytes]:
-    """Numbers, tokens, names, codes and texts that the dump shows, as they are or as bytes.
+    """What `found` finds of a demonstration; its server and its simulators are in ``folder``."""
+    sent = list(_sent(folder))
+    assert len(sent) > 2_000
+    return found(_dump(folder), sent)
 
-    The demonstration's server and its simulators' ledger are in ``folder``.
+
+def found(dumped: bytes, sent: Iterable[tuple[str, str]]) -> set[bytes]:
+    """Numbers, tokens, names, codes and texts that a dump shows, as they are or as bytes.
+
+    ``sent``: to whom, and which text.
     """
-    dumped = _dump(folder)
-    opened = b" ".join(bytes.fromhex(found.decode()) for found in _HEX.findall(dumped))
+    opened = b" ".join(bytes.fromhex(each.decode()) for each in _HEX.findall(dumped))
     words, texts = _NAMES.copy(), set()
-    for to, text in _sent(folder):
+    for to, text in sent:
         words |= {to.encode(), to.lstrip("+").encode()}
         words |= {code.encode() for code in _CODE.findall(text)}
         texts.add(text[:_BEGINS].encode())
-    assert len(words) > 4_000
     long = {word for word in words if len(word) > _BY_CHANCE}
-    found = words & set(_WORDS.findall(dumped)) | long & set(_WORDS.findall(opened))
+    shown = words & set(_WORDS.findall(dumped)) | long & set(_WORDS.findall(opened))
     for part in (dumped, opened):
-        found |= {text for text in texts if text in part} | set(_NUMBERED.findall(part))
-    return found
+        shown |= {text for text in texts if text in part} | set(_NUMBERED.findall(part))
+    return shown
 
 
 def _dump(folder: Path) -> bytes:
@@ -60,11 +65,9 @@ def _dump(folder: Path) -> bytes:
 
 
 def _sent(folder: Path) -> Iterator[tuple[str, str]]:
-    (path,) = folder.rglob("ledger.sqlite")
+    path = folder / "simulator" / "ledger.sqlite"
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as ledger:
-        found = ledger.execute(
+        yield from ledger.execute(
             "SELECT \"to\", text FROM accepted WHERE provider IN ('twilio', 'fcm')"
-        ).fetchall()
+        )
     ledger.close()
-    assert len(found) > 2_000
-    yield from found

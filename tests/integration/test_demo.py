@@ -87,6 +87,27 @@ def test_a_day_in_json_beside_another_demonstration(cli: Cli) -> None:
     assert "nothing of the demonstration is left running" in done.err
 
 
+@pytest.mark.parametrize(
+    "leak",
+    [
+        b"0\t01a2\t+12025550123\t\\N",
+        b'{"to": "12025550123"}',
+        b"\\\\x00" + b"+12025550123 ".hex().encode() + b"ff",
+        b"token-of-somebody",
+        b"Alice",
+        b"Contact a17",
+        b"K7-2291",
+        b"Pruuf alert: Dan missed the check-in",
+        b"Pruuf alert: Dan missed the check-in".hex().encode(),
+    ],
+)
+def test_a_leak_would_be_found_in_a_dump(leak: bytes) -> None:
+    text = "Pruuf alert: Dan missed the check-in due 08:30. Code K7-2291"
+    sent = [("+12025550123", text), ("token-of-somebody", text)]
+    assert demo_dump.found(b"0\t01a2\tcheckin.missed\t\\\\x9f3c", sent) == set()
+    assert demo_dump.found(b"\n".join((b"0\t01a2", leak, b"1")), sent)
+
+
 def _tries(cli: Cli, shown: subprocess.Popen[bytes]) -> None:
     """Read what is on the screen so far, and do what it invites to."""
     assert shown.stdout is not None
