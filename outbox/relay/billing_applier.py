@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from observability.relay_metrics import RelayMetrics
@@ -21,9 +22,10 @@ from outbox.relay.inbox_rounds import InboxRounds
 from outbox.sealing import Sealer, UnsealError
 from outbox.store import billing_marks as marks
 from outbox.store import billing_unowned
-from outbox.store.billing_effects import Effects
+from outbox.store.billing_effects import Effects, OutOfOrderError
 from outbox.store.billing_inbox import Taken, done, shards_waiting, take
 from outbox.store.billing_marks import Made
+from outbox.store.billing_owners import Owner
 from outbox.store.connect import Connection
 
 _log = logging.getLogger(__name__)
@@ -88,6 +90,16 @@ class BillingApplier(InboxRounds):
         self._metrics.billing_webhooks.labels(_UNLISTED, "failed").inc(len(batch))
 
     async def _shard(self, connection: Connection, shard: int, limit: int) -> int:
+        also: set[Owner] = set()
+        while True:
+            try:
+                return await self._apply(connection, shard, limit, also)
+            except OutOfOrderError as error:
+                also.add(error.owner)
+
+    async def _apply(
+        self, connection: Connection, shard: int, limit: int, also: AbstractSet[Owner]
+    ) -> int:
         made: list[tuple[Event | None, Made]] = []
         async with connection.transaction():
             batch = await take(connection, shard, limit)
@@ -95,7 +107,7 @@ class BillingApplier(InboxRounds):
                 return 0
             events = [(taken, self._open(taken)) for taken in batch]
             told = await self._effects.begin(
-                connection, [each for _, each in events if each is not None]
+                connection, [each for _, each in events if each is not None], also
             )
             notes = []
             for taken, event in events:

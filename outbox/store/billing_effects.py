@@ -6,6 +6,7 @@ Whatever the order and however often they come, the rows are the same in the end
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
@@ -43,6 +44,15 @@ Page = Callable[[str, str], NewEvent]
 """Makes a page for the operator: summary and reason."""
 
 
+class OutOfOrderError(Exception):
+    """An account became known that should have been locked before others that are locked now."""
+
+    def __init__(self, owner: Owner) -> None:
+        """To be locked with the others by a second try."""
+        super().__init__()
+        self.owner = owner
+
+
 class Effects:
     """Applies events; holds no state but how commands and pages are made."""
 
@@ -51,19 +61,29 @@ class Effects:
         self._draft = draft
         self._page = page
 
-    async def begin(self, connection: Connection, events: Sequence[Event]) -> Batch:
+    async def begin(
+        self,
+        connection: Connection,
+        events: Sequence[Event],
+        also: AbstractSet[Owner] = frozenset(),
+    ) -> Batch:
         """For these events, whose rows in the inbox the open transaction has locked.
 
-        Locks their accounts, all at once and in the order of everybody who locks several.
+        Locks their accounts, and ``also`` these, all at once and in the order of everybody who
+        locks several.
         """
         batch = await marks.begin(connection, events)
-        batch.locked |= await batch.owners(connection, events)
+        batch.locked |= also | await batch.owners(connection, events)
         if batch.locked:
             await lock(connection, sorted(batch.locked))
         return batch
 
     async def apply(self, connection: Connection, shard: int, event: Event, batch: Batch) -> Made:
-        """Apply one event of one shard's inbox in the open transaction, as one of a batch."""
+        """Apply one event of one shard's inbox in the open transaction, as one of a batch.
+
+        Raises `OutOfOrderError` where others made known meanwhile whose it is, and to wait for its
+        account would be to wait for somebody who waits for us.
+        """
         row = row_of(event.type)
         effect = Effect.LOOK if event.thin else Effect.KEEP if row is None else row.effect
         owner = await batch.owner(connection, event)
@@ -72,6 +92,8 @@ class Effects:
         if batch.is_known(owner, event):
             return Made("stale", "told before")
         if owner not in batch.locked:
+            if owner < max(batch.locked, default=owner):
+                raise OutOfOrderError(owner)
             await lock(connection, [owner])
             batch.locked.add(owner)
         made = await self._apply(connection, owner, event, effect)

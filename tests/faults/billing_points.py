@@ -75,7 +75,7 @@ EVENTS = _named(
     ),
     Point(
         name="event: COMMIT done, nobody woken",
-        place="outbox.relay.billing_applier:BillingApplier._shard",
+        place="outbox.relay.billing_applier:BillingApplier._apply",
         when="after",
         truth=APPLIED,
     ),

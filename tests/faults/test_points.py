@@ -89,7 +89,7 @@ _WAYS: dict[str, dict[str, str]] = {
         "resources.inbox.submit": "webhook: verified, not queued,"
         " webhook: relays woken, before the 2xx",
     },
-    "outbox.relay.billing_applier:BillingApplier._shard": {
+    "outbox.relay.billing_applier:BillingApplier._apply": {
         "take": "event: nothing taken, event: taken",
         "self._effects.begin": "event: taken",
         "self._effects.apply": "event: its account locked, look: ordered, before COMMIT",

@@ -15,13 +15,19 @@ import pytest
 from outbox.domain.billing_webhooks import decode
 from outbox.domain.ids import shard_of
 from outbox.domain.intake import NewEvent
-from outbox.store import billing_intake
+from outbox.store import billing_inbox, billing_intake
 from outbox.store.billing_effects import Effects
 from outbox.store.billing_learn import Learned
+from outbox.store.billing_marks import Batch
 from outbox.store.connect import Connection
 from outbox.store.settle import Settlement, settle
+from tests.integration.billing_world import World
 from tests.integration.settled import AWAIT, claimed, two
 from tests.integration.stored import blocked
+
+from .billing_lives import life, stripe_url
+
+__all__ = ["life", "stripe_url"]
 
 Keys = Sequence[billing_intake.Key]
 Act = Callable[[str, Connection, Keys], Coroutine[Any, Any, None]]
@@ -91,3 +97,47 @@ async def test_whoever_waits_for_an_account_holds_none_above_it(
             cursor = await one.execute("SELECT FROM account FOR UPDATE NOWAIT")
             assert len(await cursor.fetchall()) == len(_ACCOUNTS)
         await acting
+
+
+async def test_whose_account_becomes_known_meanwhile_is_locked_in_order_by_a_second_try(
+    life: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("c_1", "c_2"):
+        await life.open(name)
+    await life.work()
+    (low, customer), (high, above) = life.relay.rows(
+        "SELECT (shard, id)::text, customer FROM account ORDER BY shard, id"
+    )
+    # Their customers alone tell whose they are.
+    events = [
+        {
+            "id": f"evt_{name}",
+            "object": "event",
+            "type": "customer.updated",
+            "created": 1_900_000_000,
+            "api_version": "x",
+            "data": {"object": {"id": name, "object": "customer"}},
+        }
+        for name in (above, customer)
+    ]
+    # In one batch, the higher one first.
+    monkeypatch.setattr(billing_inbox, "shard_of", lambda _: 3)
+    life.relay.rows(f"UPDATE account SET customer = NULL WHERE customer = '{customer}' RETURNING 1")
+    begin, locked = Effects.begin, []
+
+    async def begun(self: Effects, *given: Any) -> Batch:  # noqa: ANN401 - as it is called
+        batch = await begin(self, *given)
+        locked.append({f"({shard},{name})" for shard, name in batch.locked})
+        if len(locked) == 1:
+            life.relay.rows(
+                f"UPDATE account SET customer = '{customer}' WHERE (shard, id)::text = '{low}'"
+                " RETURNING 1"
+            )
+        return batch
+
+    monkeypatch.setattr(Effects, "begin", begun)
+    await life.hear(*events)
+    await life.work()
+    assert locked[:2] == [{high}, {low, high}]
+    heard = life.relay.rows("SELECT account FROM billing_event WHERE type = 'customer.updated'")
+    assert sorted(heard) == [("c_1",), ("c_2",)]
