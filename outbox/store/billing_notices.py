@@ -8,13 +8,15 @@ from uuid import UUID
 from outbox.domain.billing_notices import Due
 from outbox.store.connect import Connection
 
-# Of a list that is read page by page, or was just read and is not applied yet, a later page may end
-# what an earlier one began: nobody is told in between. Neither lasts, whatever Stripe does.
+# Of a list that is read page by page, or was just read and is not applied yet, a later page may
+# end what an earlier one began: nobody is told in between. Neither lasts, whatever Stripe does, and
+# what came after it was read, as some always does, is not waited for.
 _CATCHING_UP = (
     "SELECT FROM billing_cursor c WHERE c.shard = 0 AND c.name = 'events'"
     " AND ((c.page IS NOT NULL AND c.lease_until > now() - interval '10 minutes')"
-    " OR (c.read_at > now() - interval '1 minute' AND EXISTS ("
-    " SELECT FROM inbox WHERE provider = 'stripe' AND done_at IS NULL)))"
+    " OR (c.read_at > now() - interval '10 minutes' AND EXISTS ("
+    " SELECT FROM inbox i WHERE i.provider = 'stripe' AND i.done_at IS NULL"
+    " AND i.received_at <= c.read_at)))"
 )
 
 

@@ -98,8 +98,8 @@ async def test_nobody_is_told_while_events_that_were_missed_are_caught_up_with(r
     _trial_ends_in(relay, 3)
     row = "UPDATE billing_cursor SET {} WHERE name = 'events'"
     waits = (
-        "INSERT INTO inbox (shard, id, provider, said, lane, body)"
-        " VALUES (0, gen_random_uuid(), 'stripe', 'evt_1', 3, '')"
+        "INSERT INTO inbox (shard, id, provider, said, lane, body, received_at)"
+        " VALUES (0, gen_random_uuid(), 'stripe', 'evt_1', 3, '', now() - interval '6 seconds')"
     )
     _run(relay, row.format("page = 'evt_9', lease_until = now() - interval '1 second'"))
     await _tell(relay)
@@ -108,8 +108,24 @@ async def test_nobody_is_told_while_events_that_were_missed_are_caught_up_with(r
     _run(relay, waits)
     await _tell(relay)
     assert _told(relay) == []
-    # A list that was read long ago has nothing to do with what comes in all the time.
-    _run(relay, row.format("read_at = now() - interval '61 seconds'"))
+    # What the list brought is waited for, and not for ever; what comes in all the time is not.
+    _run(relay, row.format("read_at = now() - interval '9 minutes'"))
+    _run(relay, "UPDATE inbox SET received_at = now() - interval '10 minutes'")
+    await _tell(relay)
+    assert _told(relay) == []
+    _run(relay, "UPDATE inbox SET received_at = now() - interval '8 minutes'")
+    await _tell(relay)
+    assert len(_told(relay)) == 1
+
+
+async def test_what_a_list_brought_and_nobody_applies_holds_nobody_up_for_long(relay: Hand) -> None:
+    _trial_ends_in(relay, 3)
+    _run(
+        relay,
+        "INSERT INTO inbox (shard, id, provider, said, lane, body, received_at)"
+        " VALUES (0, gen_random_uuid(), 'stripe', 'evt_1', 3, '', now() - interval '12 minutes')",
+    )
+    _run(relay, "UPDATE billing_cursor SET read_at = now() - interval '11 minutes'")
     await _tell(relay)
     assert len(_told(relay)) == 1
 
