@@ -31,7 +31,7 @@ async def test_it_is_opened_and_kept_who_did_and_why(
     assert all(each.actor.endswith("(test)") for each in newest)
     [(kept,)] = rows(database_url, "SELECT json_agg(o)::text FROM opening o")
     assert "Bob" not in kept
-    assert "555" not in kept
+    assert "5550123" not in kept
 
 
 async def test_what_is_not_opened_is_not_kept_and_nobody_opens_without_a_reason(
@@ -57,4 +57,4 @@ async def test_what_cannot_be_kept_is_not_shown(
         owner.commit()
     answer = await api.post("/v1/recipients/c_1/open", json=_WHY)
     assert answer.status_code >= 500
-    assert "555" not in answer.text
+    assert "5550123" not in answer.text
