@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from outbox.domain.billing_notices import Due, kind_of
 from outbox.domain.content import Content
-from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import draft, own_event
 from outbox.providers.stripe_codes import table
-from outbox.relay.database import Session
-from outbox.relay.duty import Duty
-from outbox.sealing import Sealer
+from outbox.relay.duty import TellingDuty
 from outbox.store import billing_notices as store
 from outbox.store import notices
 from outbox.store.connect import Connection
@@ -21,24 +16,10 @@ _AT_ONCE = 100
 _LOCALE = "en-US"
 
 
-class BillingNotices(Duty):
+class BillingNotices(TellingDuty):
     """Each thing is told once, whoever tells it."""
 
     every_s = 60.0
-
-    def __init__(
-        self,
-        *,
-        session: Session,
-        sealer: Sealer,
-        policy: Policy,
-        wake_lane: Callable[[int], None],
-    ) -> None:
-        """``wake_lane`` is told where something became due."""
-        super().__init__(session)
-        self._sealer = sealer
-        self._policy = policy
-        self._wake_lane = wake_lane
 
     async def turn(self) -> bool:
         """Tell what is due; whether there may be more."""

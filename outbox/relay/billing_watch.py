@@ -41,6 +41,7 @@ class BillingWatch:
             session=part("billing-notices"),
             sealer=sealer,
             policy=settings.policy,
+            metrics=metrics,
             wake_lane=wake,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from observability.relay_metrics import RelayMetrics
 from outbox.domain import canaries
 from outbox.domain.content import Content
 from outbox.domain.ids import shard_of
@@ -13,7 +14,7 @@ from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import draft, own_event
 from outbox.relay.database import Session
-from outbox.relay.duty import Duty
+from outbox.relay.duty import TellingDuty
 from outbox.sealing import Sealer, UnsealError
 from outbox.store import canaries as stored
 from outbox.store import notices
@@ -23,26 +24,26 @@ from outbox.store.connect import Connection
 _log = logging.getLogger(__name__)
 
 
-class Canary(Duty):
+class Canary(TellingDuty):
     """Nothing at all without a recipient."""
 
     every_s = 30.0
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it needs is passed in
         self,
         *,
         session: Session,
         sealer: Sealer,
         policy: Policy,
-        recipient: str | None,
+        metrics: RelayMetrics,
         wake_lane: Callable[[int], None],
+        recipient: str | None,
     ) -> None:
         """``recipient``: whose number and devices they go to; null: none are sent."""
-        super().__init__(session)
-        self._sealer = sealer
-        self._policy = policy
+        super().__init__(
+            session=session, sealer=sealer, policy=policy, metrics=metrics, wake_lane=wake_lane
+        )
         self._recipient = recipient
-        self._wake_lane = wake_lane
 
     async def turn(self) -> bool:
         """Send those that are due."""

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
-from observability.relay_metrics import RelayMetrics
 from outbox.domain.codes_conversion import Conversion, falls_short, is_fraud, summary
-from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import notice_draft
-from outbox.relay.database import Session
-from outbox.relay.duty import Duty
-from outbox.sealing import Sealer
+from outbox.relay.duty import TellingDuty
 from outbox.store import codes_stop, conversion, notices
 from outbox.store.connect import Connection
 
 _log = logging.getLogger(__name__)
 
 
-class CodesWatch(Duty):
+class CodesWatch(TellingDuty):
     """What it tells is told once an hour."""
 
     every_s = 60.0
-
-    def __init__(
-        self,
-        *,
-        session: Session,
-        sealer: Sealer,
-        policy: Policy,
-        metrics: RelayMetrics,
-        wake_lane: Callable[[int], None],
-    ) -> None:
-        """``wake_lane`` is told where a page became due."""
-        super().__init__(session)
-        self._sealer = sealer
-        self._policy = policy
-        self._metrics = metrics
-        self._wake_lane = wake_lane
 
     async def turn(self) -> bool:
         """Measure, then clear away what is too old."""

@@ -6,19 +6,14 @@ The proof is a push that shows nothing, at low priority; the app acknowledges it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 
-from observability.relay_metrics import RelayMetrics
 from outbox.domain.content import Content
 from outbox.domain.ids import SHARDS
-from outbox.domain.policy import Policy
 from outbox.domain.readiness import PROOF
 from outbox.domain.states import Lane
 from outbox.drafts import draft, own_event
-from outbox.relay.database import Session
-from outbox.relay.duty import Duty
-from outbox.sealing import Sealer
+from outbox.relay.duty import TellingDuty
 from outbox.store import ageing, notices
 from outbox.store.connect import Connection
 
@@ -27,28 +22,12 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = 200
 
 
-class DevicesAge(Duty):
+class DevicesAge(TellingDuty):
     """One relay at a time for each shard."""
 
     every_s = 86_400.0
     # Soon, as a relay may not live for a day.
     first_s = (0.0, 600.0)
-
-    def __init__(
-        self,
-        *,
-        session: Session,
-        sealer: Sealer,
-        policy: Policy,
-        metrics: RelayMetrics,
-        wake_lane: Callable[[int], None],
-    ) -> None:
-        """``wake_lane`` is told where a push became due."""
-        super().__init__(session)
-        self._sealer = sealer
-        self._policy = policy
-        self._metrics = metrics
-        self._wake_lane = wake_lane
 
     async def turn(self) -> bool:
         """Look at all devices once."""

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
+from observability.relay_metrics import RelayMetrics
+from outbox.domain.policy import Policy
 from outbox.relay.database import Session
+from outbox.sealing import Sealer
 
 _KEPT_S = 20.0
 """Whoever looks more often than this keeps the connection."""
@@ -62,3 +66,23 @@ class Duty(ABC):
         except TimeoutError:
             return False
         return True
+
+
+class TellingDuty(Duty, ABC):
+    """One that makes notifications."""
+
+    def __init__(
+        self,
+        *,
+        session: Session,
+        sealer: Sealer,
+        policy: Policy,
+        metrics: RelayMetrics,
+        wake_lane: Callable[[int], None],
+    ) -> None:
+        """``wake_lane`` is told where something became due."""
+        super().__init__(session)
+        self._sealer = sealer
+        self._policy = policy
+        self._metrics = metrics
+        self._wake_lane = wake_lane

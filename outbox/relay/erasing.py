@@ -7,19 +7,14 @@ another one, which begins anew.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
-from observability.relay_metrics import RelayMetrics
 from outbox.domain.erasure import Waits, again_after_s
 from outbox.domain.intake import NewNotification
-from outbox.domain.policy import Policy
 from outbox.domain.states import Lane
 from outbox.drafts import page_draft
-from outbox.relay.database import Session
-from outbox.relay.duty import Duty
-from outbox.sealing import Sealer
+from outbox.relay.duty import TellingDuty
 from outbox.store import erasing_beside as beside
 from outbox.store import erasing_bodies as bodies
 from outbox.store import erasing_texts as texts
@@ -31,26 +26,10 @@ from outbox.store.erasures import Erasure
 _log = logging.getLogger(__name__)
 
 
-class Erasing(Duty):
+class Erasing(TellingDuty):
     """Each erasure is in the hands of one relay at a time."""
 
     every_s = 1.0
-
-    def __init__(
-        self,
-        *,
-        session: Session,
-        sealer: Sealer,
-        policy: Policy,
-        metrics: RelayMetrics,
-        wake_lane: Callable[[int], None],
-    ) -> None:
-        """``wake_lane`` is told where something became due."""
-        super().__init__(session)
-        self._metrics = metrics
-        self._sealer = sealer
-        self._policy = policy
-        self._wake_lane = wake_lane
 
     async def turn(self) -> bool:
         """Look at one erasure, and carry it as far as it can be; whether there was one."""

@@ -155,6 +155,7 @@ class Parts:
             session=self._session("canary"),
             sealer=self._sealer,
             policy=settings.policy,
+            metrics=metrics,
             recipient=settings.canary,
             wake_lane=self._wake_lane,
         )
